@@ -1,0 +1,74 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""A memory for a Pipecat bot's speech: what it has said before is replayed at once.
+
+::
+
+    class CachedTTS(TTSCacheMixin, CartesiaTTSService):
+        pass
+
+    tts = CachedTTS(api_key=..., cache_backend=MemoryCacheBackend(), cache_ttl=86400)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pipecat_tts_cache.backends import CacheBackend, CacheKey, MemoryCacheBackend
+from pipecat_tts_cache.errors import (
+    BackendError,
+    BackendUnavailableError,
+    CacheError,
+    CorruptRecordError,
+    MissingExtraError,
+    NewerRecordError,
+    RecordError,
+    UncacheableError,
+)
+from pipecat_tts_cache.services import ServiceProfile
+from pipecat_tts_cache.stats import Bypass, NotStored
+from pipecat_tts_cache.utterance import Utterance, Word
+
+if TYPE_CHECKING:
+    from pipecat_tts_cache.backends import RedisCacheBackend
+    from pipecat_tts_cache.mixin import TTSCacheMixin
+
+__all__ = [
+    "BackendError",
+    "BackendUnavailableError",
+    "Bypass",
+    "CacheBackend",
+    "CacheError",
+    "CacheKey",
+    "CorruptRecordError",
+    "MemoryCacheBackend",
+    "MissingExtraError",
+    "NewerRecordError",
+    "NotStored",
+    "RecordError",
+    "RedisCacheBackend",
+    "ServiceProfile",
+    "TTSCacheMixin",
+    "UncacheableError",
+    "Utterance",
+    "Word",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use what is heavy: Pipecat, and the Redis client."""
+    if name == "TTSCacheMixin":
+        from pipecat_tts_cache.mixin import TTSCacheMixin  # noqa: PLC0415
+
+        return TTSCacheMixin
+    if name == "RedisCacheBackend":
+        from pipecat_tts_cache.backends import RedisCacheBackend  # noqa: PLC0415
+
+        return RedisCacheBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,388 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""The conductor: who speaks when, of the sentences of a turn.
+
+It stands between the mixin, which tells it what Pipecat and the service do to audio contexts, and
+the service below the mixin. A sentence found in the store becomes a segment of its turn; one that
+is not is spoken live, and its segment grows as the provider answers::
+
+    run_tts(text, outer) ── found ──────► Segment ───────┐
+                        └── not found ──► LiveSentence ──┴─► Turn ──► outer audio context
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
+from itertools import islice
+from typing import Any
+
+from pipecat.frames.frames import (
+    Frame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.services.tts_service import TTSService
+from pipecat.utils.context.word_timestamp_tracker import WordTimestamp
+
+from pipecat_tts_cache.flight import LiveSentence
+from pipecat_tts_cache.live import LiveSpeech
+from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.services import ServiceProfile
+from pipecat_tts_cache.stats import Bypass
+from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
+from pipecat_tts_cache.utterance import Utterance, Word
+
+
+class Conductor:
+    """The turns of one service."""
+
+    def __init__(
+        self,
+        *,
+        host: TTSService,
+        below: TTSService,
+        profile: ServiceProfile,
+        book: Phrasebook,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take up the baton.
+
+        Args:
+            host: The service, with the mixin.
+            below: The same service as it would be without the mixin: `super()` of the mixin.
+            profile: What is known of the service.
+            book: What it has said before.
+            clock: Gives the time in seconds.
+        """
+        self.turns: dict[str, Turn] = {}
+        self.live = LiveSpeech(host=host, below=below, profile=profile, book=book, clock=clock)
+        self.replaying = False
+        self._host = host
+        self._below = below
+        self._profile = profile
+        self._book = book
+        self._left_alone: dict[str, Bypass] = {}
+        self._interrupted: set[str] = set()
+
+    # Which contexts are managed
+
+    def begin(self, context_id: str, *, speak: bool) -> bool:
+        """Begin a turn, or decide to leave it alone.
+
+        Args:
+            context_id: Its audio context.
+            speak: Whether it is a `TTSSpeakFrame`, not an LLM turn.
+
+        Returns:
+            Whether it is managed.
+        """
+        if (turn := self.turns.get(context_id)) and not turn.ended:
+            return True  # an LLM response that begins within another one goes on in its context
+        reason = self._reason_to_leave_alone(context_id, speak=speak)
+        if reason is None:
+            # Without a turn around it, a sentence is a turn by itself.
+            single = context_id != self._host._turn_context_id
+            turn = self.turns[context_id] = Turn(context_id, self._pass_on, single=single)
+            turn.started = self._below.audio_context_available(context_id)
+        else:
+            self._left_alone[context_id] = reason
+            self._book.explain(reason)
+        return reason is None
+
+    def turn_of(self, context_id: str) -> Turn | None:
+        """Find the turn that a sentence belongs to, or begin it.
+
+        Args:
+            context_id: The audio context that the sentence is for.
+
+        Returns:
+            The turn, or None if its context is left alone. That is counted.
+        """
+        turn = self.turns.get(context_id)
+        if turn is not None and not turn.ended:
+            return turn
+        if context_id not in self._left_alone and self.begin(context_id, speak=False):
+            return self.turns[context_id]
+        self._book.stats.bypassed[self._left_alone[context_id]] += 1
+        if context_id != self._host._turn_context_id:
+            del self._left_alone[context_id]
+        return None
+
+    async def end_turn(self, context_id: str | None) -> bool:
+        """Note that no more sentences follow in a turn.
+
+        Args:
+            context_id: Its audio context.
+
+        Returns:
+            Whether the turn is managed.
+        """
+        if context_id is None or self._left_alone.pop(context_id, None) is not None:
+            return False
+        if turn := self.turns.get(context_id):
+            await self.end(turn)
+        return True
+
+    async def end(self, turn: Turn) -> None:
+        """Declare that a turn has all its sentences.
+
+        Args:
+            turn: The turn.
+        """
+        await self.live.close_last(turn)
+        await turn.end()
+
+    async def end_turns_but(self, context_id: str) -> None:
+        """End the turns that a new LLM turn leaves behind, whatever became of them.
+
+        Args:
+            context_id: The audio context of the new turn.
+        """
+        for turn in list(self.turns.values()):
+            if turn.context_id != context_id:
+                await self.end(turn)
+
+    def _reason_to_leave_alone(self, context_id: str, *, speak: bool) -> Bypass | None:
+        options = self._book.options
+        reason = None
+        if not options.active:
+            reason = Bypass.DISABLED
+        elif self._host._is_streaming_tokens:
+            reason = Bypass.TOKENS
+        elif self.live.never_ends:
+            reason = Bypass.END_UNKNOWN
+        elif options.scope == "speak" and not speak:
+            reason = Bypass.SCOPE
+        elif self._is_busy_but_with(context_id):
+            reason = Bypass.UNSUITABLE_MOMENT
+        return reason
+
+    def _is_busy_but_with(self, context_id: str) -> bool:
+        """Whether speech that is left alone is open on a service that could mix it up with ours."""
+        return self._mixes_up and any(other != context_id for other in self._contexts_left_alone())
+
+    @property
+    def _mixes_up(self) -> bool:
+        """Whether the service could take speech of one context for that of another."""
+        profile = self._profile
+        return not profile.inline and not (profile.names_context and profile.in_flight > 1)
+
+    def _contexts_left_alone(self) -> list[str]:
+        return [each for each in self._below.get_audio_contexts() if each not in self.turns]
+
+    def active_context(self) -> str | None:
+        """Tell which context audio without an id belongs to.
+
+        Returns:
+            The inner context of the oldest sentence under way; else one that is left alone.
+        """
+        if oldest := self.live.flight.oldest:
+            return oldest.context_id
+        active = self._below.get_active_audio_context_id()
+        return next(iter(self._contexts_left_alone()), None) if active in self.turns else active
+
+    # Speaking
+
+    async def speak(self, turn: Turn, text: str) -> None:
+        """Have a sentence spoken in its turn, from the store or live.
+
+        Args:
+            turn: The turn.
+            text: The text as prepared for the provider.
+        """
+        turn.expect(self.live.flight.now())
+        try:
+            await self._speak(turn, text)
+        except BaseException:
+            await turn.settle()
+            raise
+        if not self._host._push_text_frames:
+            await turn.settle()
+
+    async def _speak(self, turn: Turn, text: str) -> None:
+        settings = self._host._settings.given_fields() | self._sentence_state()
+        key = await self._book.key(text, settings=settings, sample_rate=self._host.sample_rate)
+        utterance = await self._book.find(key, text) if key else None
+        self.replaying = utterance is not None
+        if key is not None:
+            event = "on_tts_cache_hit" if utterance else "on_tts_cache_miss"
+            await self._host._call_event_handler(event, turn.context_id, text)
+        if utterance is not None:
+            await self._replay(turn, utterance)
+        else:
+            await self.live.speak(LiveSentence(turn=turn, text=text, key=key, settings=settings))
+
+    def _sentence_state(self) -> dict[str, Any]:
+        names = self._profile.sentence_state
+        return {name: getattr(self._host, name, None) for name in names}
+
+    async def speak_alone(self) -> None:
+        """Wait until speech that is left alone cannot be taken for a sentence under way."""
+        self.replaying = False
+        if self._mixes_up:
+            for turn in list(self.turns.values()):
+                await self.live.close_last(turn)
+            await self.live.flight.empty()
+
+    async def _replay(self, turn: Turn, utterance: Utterance) -> None:
+        for name, value in self._profile.sentence_state.items():
+            setattr(self._host, name, copy(value))
+        await self.live.close_last(turn)
+        items = self._frames(utterance, turn.context_id)
+        segment = Segment(islice(items, 1), complete=False)
+        # Where the provider answers later, Pipecat puts a sentence's text in front of its audio.
+        segment.waits_for_text = self._profile.inline is False and self._host._push_text_frames
+        await turn.open(segment)
+        try:
+            await turn.let_first_leave()
+        finally:
+            segment.go_on_with(items)
+            await turn.finish(segment)
+
+    def _frames(self, utterance: Utterance, context_id: str) -> Iterator[Item]:
+        """Cut an utterance into frames of the recommended size, each followed by its words."""
+        block = 2 * utterance.num_channels
+        seconds = self._host.chunk_size / (2 * max(self._host.sample_rate, 1))
+        step = max(int(seconds * utterance.sample_rate), 1) * block
+        words = iter(utterance.words)
+        word = next(words, None)
+        for offset in range(0, len(utterance.audio), step):
+            yield TTSAudioRawFrame(
+                utterance.audio[offset : offset + step],
+                utterance.sample_rate,
+                utterance.num_channels,
+                context_id=context_id,
+            )
+            end = (offset + step) / block / utterance.sample_rate
+            while word is not None and word.start < end:
+                yield word
+                word = next(words, None)
+        if word is not None:
+            yield word
+        yield from words
+
+    # What happens to outer contexts
+
+    async def append(self, turn: Turn, frame: Frame) -> None:
+        """Put a frame that Pipecat appends to an outer context in its place.
+
+        Args:
+            turn: The turn of the context.
+            frame: The frame.
+        """
+        is_text = isinstance(frame, TTSTextFrame)
+        if is_text and self._profile.inline is False:
+            await turn.lead_with(frame)
+        else:
+            await turn.append(frame)
+        if is_text:
+            await turn.settle()
+
+    async def _pass_on(self, turn: Turn, item: Item | Mark) -> None:
+        """Put what is due into the outer context, and open and end it at the right moment."""
+        context_id = turn.context_id
+        if isinstance(item, Mark):
+            await self._end_context(turn)
+            return
+        if not self._below.audio_context_available(context_id):
+            await self._below.create_audio_context(context_id)
+        starts = isinstance(item, TTSStartedFrame)
+        if turn.started and starts:
+            return
+        if not turn.started:
+            turn.started = True
+            if not starts:
+                await self._below.append_to_audio_context(
+                    context_id, TTSStartedFrame(context_id=context_id)
+                )
+        if isinstance(item, Word):
+            word = WordTimestamp(item.text, item.start, context_id, item.carries_spaces)
+            await self._below.append_to_audio_context(context_id, word)
+        else:
+            await self._below.append_to_audio_context(context_id, item)
+
+    async def _end_context(self, turn: Turn) -> None:
+        context_id = turn.context_id
+        if not self._below.audio_context_available(context_id):
+            self.turns.pop(context_id, None)
+            return
+        if turn.started:
+            await self._below.append_to_audio_context(
+                context_id, TTSStoppedFrame(context_id=context_id)
+            )
+        await self._below.remove_audio_context(context_id)
+
+    async def lose_connection(self, turn: Turn) -> None:
+        """End a turn whose context is closed because the connection is replaced.
+
+        Args:
+            turn: The turn.
+        """
+        await self.live.lose_connection()
+        await turn.end()
+
+    def played(self, turn: Turn) -> None:
+        """Note that an outer context has played all it had.
+
+        Args:
+            turn: The turn of the context.
+        """
+        if turn.ended:
+            self.turns.pop(turn.context_id, None)
+        else:
+            turn.rewind()  # it went quiet, and is opened anew if more comes
+
+    async def interrupt(self, turn: Turn) -> None:
+        """Throw away what a turn still has to say.
+
+        Args:
+            turn: The turn.
+        """
+        self._interrupted.add(turn.context_id)
+        await self.live.interrupt(turn)
+        turn.drop()
+        self._book.cancel(turn)
+        self.turns.pop(turn.context_id, None)
+
+    async def around_speak_frame(self, process: Callable[[], Awaitable[None]]) -> None:
+        """Process a speak frame, and leave the turn around it as it is by then.
+
+        Args:
+            process: Processes the frame.
+        """
+        self._interrupted.clear()
+        try:
+            await process()
+        except Exception:
+            await self.end_turn(self._host._turn_context_id)
+            raise
+        if self._host._turn_context_id in self._interrupted:
+            self._host._turn_context_id = None  # it was interrupted while the frame was spoken
+
+    async def after_interruption(self) -> None:
+        """Throw away the turns that had no audio context yet when an interruption came."""
+        self.replaying = False
+        for turn in list(self.turns.values()):
+            context = self._host._tts_contexts.get(turn.context_id)
+            survives = context is not None and not context.interruptible
+            if not survives and not self._below.audio_context_available(turn.context_id):
+                await self.interrupt(turn)
+        current = self._host._turn_context_id
+        self._left_alone = {
+            context_id: reason
+            for context_id, reason in self._left_alone.items()
+            if context_id == current
+        }
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        await self.live.close()
+        for turn in self.turns.values():
+            turn.drop()
+        self.turns.clear()

@@ -1,0 +1,447 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""The mixin: the only face towards Pipecat's `TTSService`.
+
+Pipecat puts the sentences of a turn into one audio context. The mixin keeps that *outer* context
+for everything downstream, and gives every sentence that has to be spoken live an *inner* context
+of its own. The overrides below tell the conductor what Pipecat and the service do to either;
+contexts that are not managed are passed on untouched.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from typing import Any, cast
+
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    InterruptionFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSUpdateSettingsFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.tts_service import TTSService
+from pipecat.services.websocket_service import WebsocketService
+from pipecat.utils.context.word_timestamp_tracker import WordTimestamp
+
+from pipecat_tts_cache.backends.base import CacheBackend
+from pipecat_tts_cache.conductor import Conductor
+from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
+from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.request import RequestReader
+from pipecat_tts_cache.services import profile_of
+from pipecat_tts_cache.stats import NotStored
+
+
+class TTSCacheMixin(TTSService):
+    """Gives a Pipecat TTS service a memory for its own speech.
+
+    Put it in front of the service::
+
+        class CachedTTS(TTSCacheMixin, CartesiaTTSService):
+            pass
+
+        tts = CachedTTS(api_key=..., cache_backend=MemoryCacheBackend())
+
+    Event handlers:
+        on_tts_cache_hit: Called with (service, context_id, text) when a sentence is replayed.
+        on_tts_cache_miss: Called with (service, context_id, text) when it is spoken live.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Check that the mixin stands in front of the service.
+
+        Raises:
+            TypeError: If it does not.
+        """
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__[: cls.__mro__.index(TTSCacheMixin)]:
+            if issubclass(base, TTSService) and not issubclass(base, TTSCacheMixin):
+                raise TypeError(
+                    f"{cls.__name__}: TTSCacheMixin must stand before {base.__name__}: "
+                    f"class {cls.__name__}(TTSCacheMixin, {base.__name__})"
+                )
+
+    def __init__(
+        self,
+        *args: Any,
+        cache_backend: CacheBackend | None = None,
+        cache_ttl: float | None = None,
+        cache_namespace: str | None = None,
+        cache_enabled: bool = True,
+        cache_key_extra: Mapping[str, Any] | None = None,
+        cache_secret: str | bytes | None = None,
+        cache_lookup_timeout: float = 0.25,
+        cache_store_text: bool = True,
+        should_cache: ShouldCache | None = None,
+        cache_scope: Scope = "all",
+        **kwargs: Any,
+    ) -> None:
+        """Create the service.
+
+        Args:
+            *args: Passed on to the service.
+            cache_backend: The store. Without one, the service is as if the mixin were not there.
+            cache_ttl: Seconds for which an utterance is kept; None keeps it for ever.
+            cache_namespace: Whose utterances these are: a tenant, a user, a bot. Any string;
+                namespaces never see one another's speech. None is the same as "".
+            cache_enabled: Whether anything is read or written; see the property of that name.
+            cache_key_extra: More that shapes the audio and that the settings do not tell, folded
+                into every key.
+            cache_secret: If given, digests are keyed with it, so that a stolen store cannot be
+                searched for guessed sentences. Services that are to share need the same one.
+            cache_lookup_timeout: Seconds that a look-up may take before the sentence is spoken
+                live.
+            cache_store_text: Whether records hold the text that was spoken. The key never does.
+            should_cache: Called with the text as prepared for the provider; a text that it
+                refuses is neither looked up nor stored. May be async, within the look-up's time.
+            cache_scope: "all", or "speak" to cache `TTSSpeakFrame`s only and leave LLM turns as
+                they are, with the provider's prosody across sentences.
+            **kwargs: Passed on to the service.
+
+        Raises:
+            TypeError: If an argument has the wrong type, or the mixin stands before no service.
+            ValueError: If an argument has an impossible value.
+        """
+        self._tts_cache_options = checked_options(
+            cache_backend=cache_backend,
+            cache_ttl=cache_ttl,
+            cache_namespace=cache_namespace,
+            cache_enabled=cache_enabled,
+            cache_key_extra=cache_key_extra,
+            cache_secret=cache_secret,
+            cache_lookup_timeout=cache_lookup_timeout,
+            cache_store_text=cache_store_text,
+            should_cache=should_cache,
+            cache_scope=cache_scope,
+        )
+        *between, service = _classes_below(type(self))
+        profile = profile_of(type(self), websocket=isinstance(self, WebsocketService))
+        reader = RequestReader(
+            service_class=service, profile=profile, args=args, kwargs=kwargs, between=between
+        )
+        self._tts_cache_book = Phrasebook(self._tts_cache_options, reader)
+        self._tts_cache = Conductor(
+            host=self, below=cast(TTSService, super()), profile=profile, book=self._tts_cache_book
+        )
+        self._tts_cache_in_speak_frame = False
+        super().__init__(*args, **kwargs)
+        self._register_event_handler("on_tts_cache_hit")
+        self._register_event_handler("on_tts_cache_miss")
+
+    # For users
+
+    @property
+    def cache_enabled(self) -> bool:
+        """Whether the cache is in use. Off, nothing is read or written; can be flipped any time."""
+        return self._tts_cache_options.enabled
+
+    @cache_enabled.setter
+    def cache_enabled(self, enabled: bool) -> None:
+        if not isinstance(enabled, bool):
+            raise TypeError(f"cache_enabled must be a bool, not {type(enabled).__name__}")
+        self._tts_cache_options.enabled = enabled
+
+    async def get_cache_stats(self) -> dict[str, Any]:
+        """Tell what the cache of this service has done so far.
+
+        Returns:
+            A plain dict:
+
+            - enabled (bool): Whether there is a store and the cache is switched on.
+            - hits, misses, total_requests (int): Sentences replayed, spoken live, and their sum.
+            - hit_rate (float): hits / total_requests, 0.0 before the first.
+            - characters_from_cache, characters_synthesized (int): Length of their texts.
+            - character_hit_rate (float): Of all characters, the share that was replayed.
+            - seconds_from_cache, seconds_synthesized (float): Length of their audio in seconds.
+            - stores (int): Sentences stored.
+            - not_stored (dict[str, int]): Sentences spoken live but not stored, by reason; the
+              reasons are those of `NotStored`.
+            - bypassed (dict[str, int]): Sentences that were neither looked up nor stored, by
+              reason; the reasons are those of `Bypass`. They are not in total_requests.
+            - store_errors, store_timeouts (int): What the store failed at, look-ups and writes.
+            - lookups_skipped (int): Look-ups not made because the store failed before.
+            - lookup_median_seconds, lookup_p95_seconds (float): Time of the latest look-ups.
+            - backend (dict | None): The store's own statistics; None without a store, or if it
+              does not answer.
+        """
+        return await self._tts_cache_book.describe()
+
+    async def clear_cache(self, namespace: str | None = None) -> int:
+        """Forget what was stored.
+
+        Args:
+            namespace: The namespace to clear; None clears everything under this backend.
+
+        Returns:
+            How many utterances were removed; 0 without a backend.
+
+        Raises:
+            TypeError: If the namespace is neither a string nor None.
+            BackendError: If the store fails.
+        """
+        if namespace is not None and not isinstance(namespace, str):
+            raise TypeError(f"namespace must be a string, not {type(namespace).__name__}")
+        return await self._tts_cache_book.clear(namespace)
+
+    # What Pipecat asks of the service
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        """Speak a sentence, from the store or live.
+
+        Args:
+            text: The text as prepared for the provider.
+            context_id: The audio context it is for.
+
+        Yields:
+            Nothing where the context is managed: its frames go through the turn.
+        """
+        turn = self._tts_cache.turn_of(context_id)
+        if turn is not None:
+            await self._tts_cache.speak(turn, text)
+            return
+        await self._tts_cache.speak_alone()
+        async for frame in super().run_tts(text, context_id):  # pyright: ignore[reportAbstractUsage]
+            yield frame
+
+    async def tts_process_generator(
+        self, context_id: str, generator: AsyncGenerator[Frame | None, None]
+    ) -> None:
+        """Process what `run_tts` yields; for a managed context that is nothing.
+
+        Args:
+            context_id: The audio context it is for.
+            generator: Yields the frames.
+        """
+        inline = self._is_yielding_frames_synchronously
+        await super().tts_process_generator(context_id, generator)
+        if context_id in self._tts_cache.turns:
+            self._is_yielding_frames_synchronously = inline
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Process a frame, and see what it means for the turns.
+
+        Args:
+            frame: The frame.
+            direction: Where it is going.
+        """
+        if isinstance(frame, TTSUpdateSettingsFrame) and frame.service in (None, self):
+            self._tts_cache_book.note_settings(self._settings.given_fields())
+            self._tts_cache.live.fail_all(NotStored.SETTINGS_CHANGED)
+        if not isinstance(frame, TTSSpeakFrame):
+            await super().process_frame(frame, direction)
+        else:
+            self._tts_cache_in_speak_frame = True
+            process = partial(super().process_frame, frame, direction)
+            try:
+                await self._tts_cache.around_speak_frame(process)
+            finally:
+                self._tts_cache_in_speak_frame = False
+        if isinstance(frame, InterruptionFrame):
+            await self._tts_cache.after_interruption()
+
+    async def on_turn_context_created(self, context_id: str) -> None:
+        """Decide whether a turn is managed; the service sees the inner contexts of one that is.
+
+        Args:
+            context_id: The audio context of the turn.
+        """
+        speak = self._tts_cache_in_speak_frame
+        if not self._tts_cache.begin(context_id, speak=speak):
+            await super().on_turn_context_created(context_id)
+        if not speak:
+            await self._tts_cache.end_turns_but(context_id)
+
+    async def on_turn_context_completed(self) -> None:
+        """Note that a turn has all its sentences."""
+        if await self._tts_cache.end_turn(self._turn_context_id):
+            self._turn_context_id = None
+        else:
+            await super().on_turn_context_completed()
+
+    async def flush_audio(self, context_id: str | None = None) -> None:
+        """Flush a context; for a managed turn that means that it has all its sentences.
+
+        Args:
+            context_id: The context, or None for the active one.
+        """
+        if turn := self._tts_cache.turns.get(context_id or ""):
+            await self._tts_cache.end(turn)
+        else:
+            await super().flush_audio(context_id)
+
+    async def cleanup(self) -> None:
+        """Leave nothing behind: no task, no pending write."""
+        await super().cleanup()
+        await self._tts_cache.close()
+        await self._tts_cache_book.close()
+
+    # What Pipecat and the service do to audio contexts
+
+    async def create_audio_context(self, context_id: str) -> None:
+        """Open an audio context.
+
+        Args:
+            context_id: An inner or an outer context.
+        """
+        if sentence := self._tts_cache.live.sentences.get(context_id):
+            sentence.opened = True
+        else:
+            await super().create_audio_context(context_id)
+
+    async def append_to_audio_context(
+        self, context_id: str | None, frame: Frame | WordTimestamp | None
+    ) -> None:
+        """Put something into an audio context.
+
+        Args:
+            context_id: An inner or an outer context.
+            frame: A frame, a word, or None to end the context.
+        """
+        conductor = self._tts_cache
+        if not context_id:
+            conductor.live.flight.stray()
+        elif sentence := conductor.live.sentences.get(context_id):
+            if frame is None:
+                await conductor.live.ended_by_service(sentence)
+            else:
+                await conductor.live.hear(sentence, frame)
+            return
+        elif isinstance(frame, Frame) and (turn := conductor.turns.get(context_id)):
+            await conductor.append(turn, frame)
+            return
+        await super().append_to_audio_context(context_id, frame)
+
+    async def remove_audio_context(self, context_id: str | None) -> None:
+        """End an audio context.
+
+        Args:
+            context_id: An inner context that the service ends, or an outer one that is closed
+                because the connection is replaced.
+        """
+        conductor = self._tts_cache
+        if sentence := conductor.live.sentences.get(context_id or ""):
+            await conductor.live.ended_by_service(sentence)
+        elif turn := conductor.turns.get(context_id or ""):
+            await conductor.lose_connection(turn)
+        else:
+            await super().remove_audio_context(context_id)
+
+    def audio_context_available(self, context_id: str) -> bool:
+        """Tell whether an audio context is open.
+
+        Args:
+            context_id: An inner or an outer context.
+
+        Returns:
+            Whether it is.
+        """
+        if sentence := self._tts_cache.live.sentences.get(context_id):
+            return sentence.opened
+        return super().audio_context_available(context_id)
+
+    def get_active_audio_context_id(self) -> str | None:
+        """Tell which context audio without an id belongs to.
+
+        Returns:
+            The inner context of the oldest sentence under way, or one that is left alone.
+        """
+        return self._tts_cache.active_context()
+
+    async def on_audio_context_interrupted(self, context_id: str) -> None:
+        """Cancel what is under way for a context that is interrupted.
+
+        Args:
+            context_id: An outer context.
+        """
+        if turn := self._tts_cache.turns.get(context_id):
+            await self._tts_cache.interrupt(turn)
+        else:
+            await super().on_audio_context_interrupted(context_id)
+
+    async def on_audio_context_completed(self, context_id: str) -> None:
+        """Note that a context has played all it had.
+
+        Args:
+            context_id: An outer context.
+        """
+        if turn := self._tts_cache.turns.get(context_id):
+            self._tts_cache.played(turn)
+        else:
+            await super().on_audio_context_completed(context_id)
+
+    # What the service reports
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Push a frame; one that names an inner context is made to name the outer one.
+
+        Args:
+            frame: The frame.
+            direction: Where to push it.
+        """
+        live = self._tts_cache.live
+        if isinstance(frame, (TTSStoppedFrame, InterruptionFrame)):
+            live.reset_clock()
+        inner = getattr(frame, "context_id", None) if live.sentences else None
+        sentence = live.sentences.get(inner) if inner else None
+        if isinstance(frame, TTSStoppedFrame) and inner is None:
+            sentence = live.flight.oldest
+        if sentence is None:
+            await super().push_frame(frame, direction)
+        elif isinstance(frame, TTSStoppedFrame):
+            await live.notice_stop(sentence)
+        elif not isinstance(frame, TTSStartedFrame):
+            frame.context_id = sentence.turn.context_id  # type: ignore[attr-defined]
+            await super().push_frame(frame, direction)
+
+    async def push_error_frame(self, error: ErrorFrame, *args: Any, **kwargs: Any) -> None:
+        """Push an error; nothing that is under way now is stored.
+
+        Args:
+            error: The error.
+            *args: Passed on.
+            **kwargs: Passed on.
+        """
+        self._tts_cache.live.notice_error(error)
+        await super().push_error_frame(error, *args, **kwargs)
+
+    async def start_ttfb_metrics(self, *args: Any, **kwargs: Any) -> None:
+        """Start measuring the time to first byte, except in a managed turn.
+
+        There it is the time from the sending of the first live sentence to its first audio.
+        """
+        context_id = self._turn_context_id
+        conductor = self._tts_cache
+        if context_id not in conductor.turns and context_id not in conductor.live.sentences:
+            await super().start_ttfb_metrics(*args, **kwargs)
+
+    async def stop_processing_metrics(self, *args: Any, **kwargs: Any) -> None:
+        """Stop measuring the processing time, and report it unless a sentence was replayed."""
+        if self._tts_cache.replaying:
+            self._tts_cache.replaying = False
+        else:
+            await super().stop_processing_metrics(*args, **kwargs)
+
+
+def _classes_below(cls: type) -> tuple[type, ...]:
+    """Find the service that a class caches, last, and what stands between it and the mixin."""
+    behind = cls.__mro__[cls.__mro__.index(TTSCacheMixin) + 1 :]
+    place, service = next(
+        (place, base)
+        for place, base in enumerate(behind)
+        if issubclass(base, TTSService) and set(behind[place:]) <= set(base.__mro__)
+    )
+    if getattr(service.run_tts, "__isabstractmethod__", False):
+        raise TypeError(
+            f"{cls.__name__} caches nothing: name a concrete TTS service behind the mixin, as in "
+            f"class CachedTTS(TTSCacheMixin, CartesiaTTSService)"
+        )
+    return behind[: place + 1]

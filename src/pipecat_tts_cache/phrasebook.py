@@ -1,0 +1,247 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What a bot has said before: finding a sentence in the store, and keeping one."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Hashable, Mapping
+from typing import Any
+from weakref import WeakSet
+
+from loguru import logger
+
+from pipecat_tts_cache import key as keys
+from pipecat_tts_cache.backends.base import CacheKey
+from pipecat_tts_cache.errors import UncacheableError
+from pipecat_tts_cache.flight import LiveSentence
+from pipecat_tts_cache.options import CacheOptions
+from pipecat_tts_cache.request import RequestReader
+from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
+from pipecat_tts_cache.store import Store
+from pipecat_tts_cache.utterance import Utterance
+
+_EXPLAINED = {
+    Bypass.TOKENS: "it is sent tokens, not sentences, so nothing is cached; aggregate sentences "
+    "to cache them",
+    Bypass.END_UNKNOWN: "it does not say when a sentence is complete, so nothing is cached; if it "
+    "does, describe it with a ServiceProfile",
+}
+
+
+class Phrasebook:
+    """The cache of one service: its keys, its store, its statistics."""
+
+    def __init__(self, options: CacheOptions, reader: RequestReader) -> None:
+        """Open the book.
+
+        Args:
+            options: What the user set.
+            reader: Reads requests from the service.
+        """
+        self.options = options
+        self.stats = CacheStats()
+        self._reader = reader
+        self._said: set[str] = set()
+        self._unjudged: WeakSet[LiveSentence] = WeakSet()  # weak, as a write may be cancelled
+        self._store: Store | None = None
+        if options.backend is not None:
+            self._store = Store(
+                options.backend, stats=self.stats, lookup_timeout=options.lookup_timeout
+            )
+
+    async def key(
+        self, text: str, *, settings: Mapping[str, Any], sample_rate: int
+    ) -> CacheKey | None:
+        """Find out where a sentence is kept, or would be.
+
+        Args:
+            text: The text as prepared for the provider.
+            settings: The settings of the service at this moment.
+            sample_rate: Its sample rate, in Hz.
+
+        Returns:
+            The key, or None if this sentence is not for the cache. That is counted.
+        """
+        if not self.options.active:
+            self.stats.bypassed[Bypass.DISABLED] += 1
+            return None
+        if not await self._should_cache(text):
+            self.stats.bypassed[Bypass.SHOULD_CACHE] += 1
+            return None
+        try:
+            digest = await self._digest(text, settings, sample_rate)
+        except UncacheableError as error:
+            self.stats.bypassed[Bypass.NO_KEY] += 1
+            self._say("key", f"{error}; sentences are spoken live. Pass what it stands for instead")
+            return None
+        return CacheKey(self.options.namespace, digest)
+
+    def note_settings(self, settings: Mapping[str, Any]) -> None:
+        """Note the settings in force, before they change.
+
+        Args:
+            settings: The settings of the service at this moment.
+        """
+        self._reader.note_settings(settings)
+
+    async def find(self, key: CacheKey, text: str) -> Utterance | None:
+        """Look a sentence up, and count what came of it.
+
+        Args:
+            key: Where it is kept.
+            text: The text, for its length.
+
+        Returns:
+            The utterance, or None if it has to be spoken live.
+        """
+        utterance = await self._store.look_up(key) if self._store else None
+        if utterance is None:
+            self.stats.miss(len(text))
+        else:
+            self.stats.hit(len(text), utterance.duration)
+        return utterance
+
+    def keep(self, sentence: LiveSentence) -> None:
+        """Store a sentence that has ended, if its recording is sound. Returns at once.
+
+        It is judged a moment later, because some services report an error just after the end.
+
+        Args:
+            sentence: The sentence.
+        """
+        recording = sentence.recording
+        key = sentence.key
+        if key is None or self._store is None:
+            return
+        self.stats.seconds_synthesized += recording.seconds
+        self._unjudged.add(sentence)
+
+        def make() -> Utterance | None:
+            self._unjudged.discard(sentence)
+            if self._refused(sentence):
+                return None
+            return Utterance(
+                audio=recording.audio,
+                sample_rate=recording.sample_rate,
+                num_channels=recording.num_channels,
+                words=tuple(recording.words),
+                digest=key.digest,
+                created_at=time.time(),
+                text=sentence.text if self.options.store_text else None,
+                service=self._reader.service_name,
+                voice=_as_text(sentence.settings.get("voice")),
+                model=_as_text(sentence.settings.get("model")),
+            )
+
+        self._store.write(key, make, ttl=self.options.ttl, of=sentence.turn)
+
+    def give_up(self, sentence: LiveSentence, reason: NotStored) -> None:
+        """Count a sentence that has no recording of its own.
+
+        Args:
+            sentence: The sentence.
+            reason: Why.
+        """
+        if sentence.key is not None:
+            self.stats.not_stored[reason] += 1
+
+    def explain(self, reason: Bypass) -> None:
+        """Say once why speech is left alone, where that is for good and may come as a surprise.
+
+        Args:
+            reason: Why.
+        """
+        if reason in _EXPLAINED and self.options.active:
+            self._say(reason, _EXPLAINED[reason])
+
+    def doubt(self, reason: NotStored) -> None:
+        """Rule out the sentences that have ended but are not judged yet.
+
+        Args:
+            reason: Why.
+        """
+        for sentence in self._unjudged:
+            sentence.recording.fail(reason)
+
+    def cancel(self, turn: Hashable) -> None:
+        """Cancel the writes of a turn that are still pending.
+
+        Args:
+            turn: The turn.
+        """
+        if self._store is not None:
+            self._store.cancel(turn)
+
+    async def clear(self, namespace: str | None) -> int:
+        """Forget all utterances, or all of one namespace.
+
+        Args:
+            namespace: The namespace, or None for everything in the store.
+
+        Returns:
+            How many were removed.
+        """
+        return await self._store.clear(namespace) if self._store else 0
+
+    async def describe(self) -> dict[str, Any]:
+        """Put the statistics together.
+
+        Returns:
+            See `TTSCacheMixin.get_cache_stats`.
+        """
+        backend = await self._store.describe() if self._store else None
+        return self.stats.as_dict(enabled=self.options.active, backend=backend)
+
+    async def close(self) -> None:
+        """Let pending writes end."""
+        if self._store is not None:
+            await self._store.drain()
+
+    def _refused(self, sentence: LiveSentence) -> bool:
+        reason = sentence.recording.judge()
+        if reason is None and not self.options.active:
+            reason = NotStored.DISABLED
+        if reason is not None:
+            self.stats.not_stored[reason] += 1
+        return reason is not None
+
+    async def _should_cache(self, text: str) -> bool:
+        predicate = self.options.should_cache
+        if predicate is None:
+            return True
+        try:
+            async with asyncio.timeout(self.options.lookup_timeout):
+                verdict = predicate(text)
+                return bool(await verdict if inspect.isawaitable(verdict) else verdict)
+        except Exception as error:
+            name = type(error).__name__
+            self._say(
+                "should_cache", f"should_cache failed ({name}); such sentences are not cached"
+            )
+            return False
+
+    async def _digest(self, text: str, settings: Mapping[str, Any], sample_rate: int) -> str:
+        def digest() -> str:
+            request = self._reader.request(
+                text=text,
+                settings=settings,
+                sample_rate=sample_rate,
+                extra=self.options.key_extra,
+            )
+            return keys.digest(request, secret=self.options.secret)
+
+        return await asyncio.to_thread(digest) if self._reader.reads_files(settings) else digest()
+
+    def _say(self, topic: str, message: str) -> None:
+        if topic not in self._said:
+            self._said.add(topic)
+            logger.warning(f"TTS cache of {self._reader.service_name}: {message}.")
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)

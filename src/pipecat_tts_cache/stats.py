@@ -1,0 +1,161 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Counters, and what they add up to."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from enum import StrEnum
+from statistics import median, quantiles
+from typing import Any
+
+_LOOKUPS_KEPT = 1000
+
+
+class NotStored(StrEnum):
+    """Why a sentence that was spoken live was not stored.
+
+    Parameters:
+        DISABLED: The cache was switched off before the sentence ended.
+        EMPTY: No audio came.
+        ERROR: The service reported an error while the sentence was under way.
+        FORMAT_CHANGED: The sample rate or the number of channels changed within the sentence, or
+            made no sense.
+        INTERRUPTED: An interruption, or the end of the pipeline, came first.
+        JOINED: It was sent together with its neighbours, to stay within the provider's limits.
+        NO_END: The service did not say that the sentence was complete.
+        OTHER_FRAMES: The service put frames into the context that a replay would not have.
+        PENDING_WRITES: Too many writes were waiting for the store.
+        RECONNECTED: The connection was replaced.
+        REFUSED: The store refused it, for instance because it is larger than its bound.
+        SETTINGS_CHANGED: Settings changed while it was under way.
+        STORE_FAILED: The store failed or took too long.
+        UNCERTAIN: On a service without ids, its audio cannot be told from a neighbour's that
+            went wrong.
+        WORDS: Its word times made no sense.
+    """
+
+    DISABLED = "disabled"
+    EMPTY = "empty"
+    ERROR = "error"
+    FORMAT_CHANGED = "format_changed"
+    INTERRUPTED = "interrupted"
+    JOINED = "joined"
+    NO_END = "no_end"
+    OTHER_FRAMES = "other_frames"
+    PENDING_WRITES = "pending_writes"
+    RECONNECTED = "reconnected"
+    REFUSED = "refused"
+    SETTINGS_CHANGED = "settings_changed"
+    STORE_FAILED = "store_failed"
+    UNCERTAIN = "uncertain"
+    WORDS = "words"
+
+
+class Bypass(StrEnum):
+    """Why a text was neither looked up nor stored.
+
+    Parameters:
+        DISABLED: The cache is switched off.
+        END_UNKNOWN: The service does not say when a sentence is complete.
+        NO_KEY: Something that shapes the audio has no canonical form.
+        SCOPE: An LLM turn, with `cache_scope="speak"`.
+        SHOULD_CACHE: The predicate refused it.
+        TOKENS: The service is sent tokens, not sentences.
+        UNSUITABLE_MOMENT: A service without ids is busy with speech that is not cached.
+    """
+
+    DISABLED = "disabled"
+    END_UNKNOWN = "end_unknown"
+    NO_KEY = "no_key"
+    SCOPE = "scope"
+    SHOULD_CACHE = "should_cache"
+    TOKENS = "tokens"
+    UNSUITABLE_MOMENT = "unsuitable_moment"
+
+
+class CacheStats:
+    """What one cached service has done so far."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.hits = 0
+        self.misses = 0
+        self.bypassed: Counter[Bypass] = Counter()
+        self.characters_from_cache = 0
+        self.characters_synthesized = 0
+        self.seconds_from_cache = 0.0
+        self.seconds_synthesized = 0.0
+        self.stores = 0
+        self.not_stored: Counter[NotStored] = Counter()
+        self.store_errors = 0
+        self.store_timeouts = 0
+        self.lookups_skipped = 0
+        self.lookup_seconds: deque[float] = deque(maxlen=_LOOKUPS_KEPT)
+
+    def hit(self, characters: int, seconds: float) -> None:
+        """Count a sentence that is replayed.
+
+        Args:
+            characters: Length of its text.
+            seconds: Length of its audio.
+        """
+        self.hits += 1
+        self.characters_from_cache += characters
+        self.seconds_from_cache += seconds
+
+    def miss(self, characters: int) -> None:
+        """Count a sentence that is spoken live.
+
+        Args:
+            characters: Length of its text.
+        """
+        self.misses += 1
+        self.characters_synthesized += characters
+
+    def as_dict(self, *, enabled: bool, backend: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Add up; see `TTSCacheMixin.get_cache_stats` for the fields.
+
+        Args:
+            enabled: Whether the cache is in use.
+            backend: The store's own statistics, or None if it has not told them.
+
+        Returns:
+            A plain dict.
+        """
+        times = list(self.lookup_seconds)
+        characters = self.characters_from_cache + self.characters_synthesized
+        return {
+            "enabled": enabled,
+            "hits": self.hits,
+            "misses": self.misses,
+            "total_requests": self.hits + self.misses,
+            "hit_rate": _ratio(self.hits, self.hits + self.misses),
+            "characters_from_cache": self.characters_from_cache,
+            "characters_synthesized": self.characters_synthesized,
+            "character_hit_rate": _ratio(self.characters_from_cache, characters),
+            "seconds_from_cache": self.seconds_from_cache,
+            "seconds_synthesized": self.seconds_synthesized,
+            "stores": self.stores,
+            "not_stored": {reason.value: count for reason, count in self.not_stored.items()},
+            "bypassed": {reason.value: count for reason, count in self.bypassed.items()},
+            "store_errors": self.store_errors,
+            "store_timeouts": self.store_timeouts,
+            "lookups_skipped": self.lookups_skipped,
+            "lookup_median_seconds": median(times) if times else 0.0,
+            "lookup_p95_seconds": _percentile_95(times),
+            "backend": dict(backend) if backend is not None else None,
+        }
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _percentile_95(values: list[float]) -> float:
+    if len(values) < 2:  # noqa: PLR2004 - fewer have no quantiles
+        return values[0] if values else 0.0
+    return quantiles(values, n=20, method="inclusive")[-1]

@@ -1,0 +1,281 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""A store as the speech path sees it: within a budget, behind speech, and never in the way.
+
+Whatever a store does — hang, raise, fill up, give back something else than was asked for — costs a
+saving and is counted. It is logged once, in words that tell what to do.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from loguru import logger
+
+from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
+from pipecat_tts_cache.breaker import CircuitBreaker
+from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
+from pipecat_tts_cache.stats import CacheStats, NotStored
+from pipecat_tts_cache.utterance import Utterance
+
+_MAX_PENDING_WRITES = 64
+_WRITE_SECONDS = 10.0
+_DRAIN_SECONDS = 2.0
+_STATS_SECONDS = 2.0
+_LIVE = "sentences are spoken live meanwhile"
+
+Answer = TypeVar("Answer")
+
+_breakers: WeakKeyDictionary[CacheBackend, CircuitBreaker] = WeakKeyDictionary()
+
+
+class Store:
+    """A backend with a budget for look-ups and writes that nobody waits for."""
+
+    def __init__(
+        self,
+        backend: CacheBackend,
+        *,
+        stats: CacheStats,
+        lookup_timeout: float,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Put a backend behind the seam.
+
+        Args:
+            backend: The backend.
+            stats: Where to count.
+            lookup_timeout: Seconds that a look-up may take.
+            clock: Gives the time in seconds.
+        """
+        self._backend = backend
+        self._stats = stats
+        self._lookup_timeout = lookup_timeout
+        self._clock = clock
+        self._heeds_cancellation = bool(vars(type(backend)).get("heeds_cancellation"))
+        self._breaker = _breaker_of(backend)
+        self._writes: dict[asyncio.Task[None], Hashable] = {}
+        self._abandoned: set[asyncio.Task[Any]] = set()
+        self._said: set[str] = set()
+
+    async def look_up(self, key: CacheKey) -> Utterance | None:
+        """Look an utterance up, within the budget.
+
+        Args:
+            key: Where it is kept.
+
+        Returns:
+            The utterance, or None if there is none that can be trusted, or the store fails.
+        """
+        if not self._breaker.allow():
+            self._stats.lookups_skipped += 1
+            return None
+        began = self._clock()
+        try:
+            utterance = await self._get(key)
+        except BackendUnavailableError as error:
+            self._stats.lookups_skipped += 1
+            self._say("look-ups", f"it is not asked ({_name(error)}); {_LIVE}")
+            return None
+        except TimeoutError:
+            self._timed_out("look-ups", f"{self._lookup_timeout:g} s")
+            return None
+        except Exception as error:
+            self._failed("look-ups", error)
+            return None
+        finally:
+            self._stats.lookup_seconds.append(self._clock() - began)
+        self._breaker.succeeded()
+        if utterance is None or _is_what_was_asked_for(utterance, key):
+            return utterance
+        self._distrust(key)
+        return None
+
+    def write(
+        self,
+        key: CacheKey,
+        make: Callable[[], Utterance | None],
+        *,
+        ttl: float | None,
+        of: Hashable,
+    ) -> None:
+        """Keep an utterance, behind speech. Returns at once.
+
+        Args:
+            key: Where to keep it.
+            make: Makes the utterance when its time has come, or decides against it with None.
+            ttl: Seconds after which it is forgotten, or None to keep it.
+            of: What the write is part of, for `cancel`.
+        """
+        if len(self._writes) >= _MAX_PENDING_WRITES:
+            self._stats.not_stored[NotStored.PENDING_WRITES] += 1
+            self._say("writes", "writes are slower than speech; some sentences are not stored")
+            return
+        task = self._behind_speech(self._write(key, make, ttl), of)
+        task.add_done_callback(self._count_cancelled)
+
+    def cancel(self, of: Hashable) -> None:
+        """Cancel the writes that are still pending.
+
+        Args:
+            of: What they are part of.
+        """
+        for task, owner in list(self._writes.items()):
+            if owner == of:
+                task.cancel()
+
+    async def clear(self, namespace: str | None) -> int:
+        """Forget all utterances, or all of one namespace, pending writes included.
+
+        Args:
+            namespace: The namespace, or None for everything in the store.
+
+        Returns:
+            How many were removed.
+        """
+        await self.drain()
+        return await self._backend.clear(namespace)
+
+    async def describe(self) -> dict[str, Any] | None:
+        """Ask the backend for its statistics.
+
+        Returns:
+            What it says, or None if it does not answer.
+        """
+        try:
+            stats: object = await self._within(_STATS_SECONDS, self._backend.get_stats())
+        except Exception as error:
+            self._say("statistics", f"the store does not tell its statistics ({_name(error)})")
+            return None
+        return dict(stats) if isinstance(stats, Mapping) else None
+
+    async def drain(self) -> None:
+        """Let pending writes end, and cancel those that do not within two seconds."""
+        if self._writes:
+            await asyncio.wait(list(self._writes), timeout=_DRAIN_SECONDS)
+        late = list(self._writes)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _get(self, key: CacheKey) -> Utterance | None:
+        if not self._heeds_cancellation:
+            return await self._within(self._lookup_timeout, self._backend.get(key))
+        async with asyncio.timeout(self._lookup_timeout):
+            return await self._backend.get(key)
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Wait for a store no longer than a time, even if it does not let itself be cancelled."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        finally:
+            if not task.done():
+                self._abandon(task)
+        if not task.done():
+            raise TimeoutError
+        if task.cancelled():
+            raise BackendError("the store cancelled its own work")
+        return task.result()
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _behind_speech(self, work: Coroutine[Any, Any, None], of: Hashable) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._writes[task] = of
+        task.add_done_callback(lambda done: self._writes.pop(done, None))
+        return task
+
+    def _count_cancelled(self, write: asyncio.Task[None]) -> None:
+        if write.cancelled():
+            self._stats.not_stored[NotStored.INTERRUPTED] += 1
+
+    async def _write(
+        self, key: CacheKey, make: Callable[[], Utterance | None], ttl: float | None
+    ) -> None:
+        utterance = make()
+        if utterance is None:
+            return
+        if self._breaker.state != "closed":  # look-ups find out when it is back
+            self._stats.not_stored[NotStored.STORE_FAILED] += 1
+            return
+        try:
+            work = self._backend.set(key, utterance, ttl=ttl)
+            stored = await self._within(_WRITE_SECONDS, work)
+        except TimeoutError:
+            self._stats.not_stored[NotStored.STORE_FAILED] += 1
+            self._timed_out("writes", f"{_WRITE_SECONDS:g} s")
+        except Exception as error:
+            self._stats.not_stored[NotStored.STORE_FAILED] += 1
+            self._failed("writes", error)
+        else:
+            if stored:
+                self._stats.stores += 1
+            else:
+                self._stats.not_stored[NotStored.REFUSED] += 1
+
+    def _distrust(self, key: CacheKey) -> None:
+        """Forget an entry that is not what it should be, so that it heals."""
+        self._stats.store_errors += 1
+        self._say("content", "the store gave back something else than was kept; it is removed")
+        self._behind_speech(self._remove(key), None)
+
+    async def _remove(self, key: CacheKey) -> None:
+        try:
+            await self._within(_WRITE_SECONDS, self._backend.delete(key))
+        except Exception as error:
+            self._failed("removals", error)
+
+    def _timed_out(self, what: str, limit: str) -> None:
+        self._stats.store_timeouts += 1
+        self._breaker.failed()
+        self._say(what, f"{what} take longer than {limit}; {_LIVE}")
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._stats.store_errors += 1
+        if not isinstance(error, BackendUnavailableError):
+            self._breaker.failed()
+        self._say(what, f"{what} fail ({_name(error)}); {_LIVE}")
+
+    def _say(self, topic: str, message: str) -> None:
+        if topic not in self._said:
+            self._said.add(topic)
+            logger.warning(
+                f"TTS cache, {type(self._backend).__name__}: {message}. Check that the store is up "
+                f"and near; get_cache_stats() counts what follows."
+            )
+
+
+def _breaker_of(backend: CacheBackend) -> CircuitBreaker:
+    """Give all services on one backend the same breaker."""
+    try:
+        return _breakers.setdefault(backend, CircuitBreaker())
+    except TypeError:  # a backend that cannot be hashed or weakly referenced
+        return CircuitBreaker()
+
+
+def _is_what_was_asked_for(utterance: object, key: CacheKey) -> bool:
+    try:
+        return (
+            isinstance(utterance, Utterance)
+            and utterance.digest == key.digest
+            and utterance.is_sound()
+        )
+    except Exception:  # whatever a store made up
+        return False
+
+
+def _name(error: Exception) -> str:
+    """Name an error without its message, which may hold what is nobody's business."""
+    cause = error.__cause__
+    return type(error).__name__ + (f" from {type(cause).__name__}" if cause else "")

@@ -1,0 +1,85 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Deepgram over WebSocket: no contexts; audio comes in the order asked for, flush by flush."""
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from tests.providers.provider import Piece, Request
+from tests.providers.websocket import Line, Peer, WebSocketServer
+
+FLUSHES, WINDOW = 20, 60.0
+
+
+class DeepgramServer(WebSocketServer):
+    """For `DeepgramTTSService(**server.options())`.
+
+    Args:
+        limit_flushes: Whether more than 20 flushes in 60 seconds are ignored, as at Deepgram.
+        kwargs: Pacing, see `Provider`.
+    """
+
+    def __init__(self, *, limit_flushes: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limit_flushes = limit_flushes
+        self._flushes: deque[float] = deque()
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Answer on Deepgram's path."""
+        router.add_get("/v1/speak", self.connect)
+
+    async def receive(self, peer: Peer, message: dict[str, Any]) -> None:
+        """Speak, flush, clear or close."""
+        line = peer.lines.get(None)
+        if line is None:
+            line = peer.lines[None] = Line(self, peer)
+        match message["type"]:
+            case "Speak":
+                query = dict(peer.request.query)
+                request = await self.ask(
+                    message["text"],
+                    connection=peer.number,
+                    sample_rate=int(query.pop("sample_rate")),
+                    voice=query.pop("model"),
+                    **query,
+                )
+                line.say(request)
+            case "Flush":
+                if self._may_flush():
+                    line.then(partial(peer.send, {"type": "Flushed", "sequence_id": 0}))
+                else:
+                    code = "EXCESSIVE_FLUSH"
+                    warning = {"type": "Warning", "description": "Flush ignored", "code": code}
+                    await peer.send(warning)
+            case "Clear":
+                line.cancel()
+                await peer.send({"type": "Cleared", "sequence_id": 0})
+            case "Close":
+                await peer.socket.close()
+
+    def _may_flush(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        while self._flushes and self._flushes[0] < now - WINDOW:
+            self._flushes.popleft()
+        if self.limit_flushes and len(self._flushes) >= FLUSHES:
+            return False
+        self._flushes.append(now)
+        return True
+
+    async def deliver(self, line: Line, request: Request, piece: Piece) -> None:
+        """Send the bare audio."""
+        await line.peer.send(piece.audio)
+
+    async def refuse(self, line: Line, request: Request) -> None:
+        """Report an error and close the connection."""
+        error = {"type": "Error", "err_code": "DATA-0000", "err_msg": "Synthesis failed"}
+        await line.peer.send(error)
+        await line.peer.socket.close(code=1011, message=b"DATA-0000")

@@ -1,0 +1,71 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Every store keeps the contract."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import RedisCluster
+
+import pipecat_tts_cache.testing
+from pipecat_tts_cache.backends import CacheBackend, MemoryCacheBackend, RedisCacheBackend
+from pipecat_tts_cache.testing import StoreContract
+from pipecat_tts_cache.testing.store_contract import make_utterance
+from tests.servers import (
+    PROGRAMS,
+    VALKEY,
+    Server,
+    cluster_ports,
+    lets_redis_introduce_itself,
+    server,
+    shared_server,
+)
+
+__all__ = ["cluster_ports", "lets_redis_introduce_itself", "server", "shared_server"]
+
+
+def test_the_package_of_tests_has_no_other_names() -> None:
+    """Every public name is there, any other is not."""
+    assert ["StoreContract"] == pipecat_tts_cache.testing.__all__
+    with pytest.raises(AttributeError, match="NoSuchContract"):
+        _ = pipecat_tts_cache.testing.NoSuchContract
+
+
+class TestMemory(StoreContract):
+    short_ttl = 1.0
+    oversize = make_utterance(num_bytes=10_000_000)
+
+    @pytest.fixture
+    def backend(self) -> CacheBackend:
+        self.now = 0.0
+        return MemoryCacheBackend(max_bytes=9_000_000, clock=lambda: self.now)
+
+    async def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestRedis(StoreContract):
+    @pytest.fixture
+    async def backend(self, server: Server) -> AsyncIterator[CacheBackend]:
+        async with RedisCacheBackend(server.url, timeout=5, write_timeout=5) as backend:
+            yield backend
+
+
+def test_valkey_keeps_it_too() -> None:
+    """Where Valkey is installed, `TestRedis` runs on it as well."""
+    if VALKEY not in PROGRAMS:
+        pytest.skip(f"{VALKEY} is not installed: TestRedis ran on redis-server only")
+
+
+@pytest.mark.usefixtures("lets_redis_introduce_itself")
+class TestRedisCluster(StoreContract):
+    @pytest.fixture
+    async def backend(self, cluster_ports: list[int]) -> AsyncIterator[CacheBackend]:
+        async with RedisCluster(host="127.0.0.1", port=cluster_ports[0]) as client:
+            await client.flushall()
+            async with RedisCacheBackend(client=client, timeout=5, write_timeout=5) as backend:
+                yield backend

@@ -1,0 +1,156 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""How the public API is used. Never run, only type-checked."""
+
+from typing import Any, assert_type
+
+from pipecat.services.cartesia.tts import CartesiaTTSService
+from pipecat.services.openai.tts import OpenAITTSService
+from pipecat.services.tts_service import TTSService, WebsocketTTSService
+
+from pipecat_tts_cache import (
+    BackendError,
+    Bypass,
+    CacheBackend,
+    CacheError,
+    CacheKey,
+    MemoryCacheBackend,
+    NotStored,
+    RedisCacheBackend,
+    ServiceProfile,
+    TTSCacheMixin,
+    Utterance,
+    Word,
+)
+
+
+class CachedCartesia(TTSCacheMixin, CartesiaTTSService):
+    """A service is cached by a subclass without a body."""
+
+
+class CachedOpenAI(TTSCacheMixin, OpenAITTSService):
+    """A subclass may bring arguments of its own."""
+
+    def __init__(self, *, bot: str, **kwargs: Any) -> None:
+        super().__init__(cache_namespace=bot, cache_ttl=3600, **kwargs)
+
+
+class DescribedTTSService(WebsocketTTSService):
+    """The author of a service says how it behaves."""
+
+    tts_cache_profile = ServiceProfile(
+        inline=False,
+        in_flight=3,
+        fresh_state={"_clock": 0.0},
+        neutral_arguments=frozenset({"region"}),
+    )
+
+
+class DictBackend(CacheBackend):
+    """A store that a user writes in an afternoon."""
+
+    def __init__(self) -> None:
+        self._records: dict[CacheKey, bytes] = {}
+
+    async def get(self, key: CacheKey) -> Utterance | None:
+        record = self._records.get(key)
+        return Utterance.from_bytes(record) if record else None
+
+    async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
+        self._records[key] = utterance.to_bytes()
+        return True
+
+    async def delete(self, key: CacheKey) -> bool:
+        return self._records.pop(key, None) is not None
+
+    async def exists(self, key: CacheKey) -> bool:
+        return key in self._records
+
+    async def clear(self, namespace: str | None = None) -> int:
+        mine = [key for key in self._records if namespace in (None, key.namespace)]
+        for key in mine:
+            del self._records[key]
+        return len(mine)
+
+    async def get_stats(self) -> dict[str, Any]:
+        return {"entries": len(self._records)}
+
+    async def close(self) -> None:
+        self._records.clear()
+
+
+def no_digits(text: str) -> bool:
+    return not any(character.isdigit() for character in text)
+
+
+async def is_public(text: str) -> bool:
+    return "secret" not in text
+
+
+def construct() -> list[TTSService]:
+    """All arguments of the mixin, beside those of the service."""
+    return [
+        CachedCartesia(api_key="key", settings=CachedCartesia.Settings(voice="anna")),
+        CachedCartesia(api_key="key", cache_backend=MemoryCacheBackend(max_size=10)),
+        CachedCartesia(
+            api_key="key",
+            cache_backend=RedisCacheBackend(redis_url="redis://localhost:6379/0"),
+            cache_ttl=86400,
+            cache_namespace="user_123",
+            cache_enabled=False,
+            cache_key_extra={"accent": "north"},
+            cache_secret=b"secret",
+            cache_lookup_timeout=0.1,
+            cache_store_text=False,
+            should_cache=no_digits,
+            cache_scope="speak",
+        ),
+        CachedCartesia(api_key="key", should_cache=is_public, cache_secret="secret"),
+        CachedOpenAI(bot="support", cache_backend=DictBackend()),
+    ]
+
+
+async def read_statistics(service: TTSCacheMixin) -> float:
+    """Statistics are a plain dict, reasons their own enums."""
+    stats = await service.get_cache_stats()
+    assert_type(stats, dict[str, Any])
+    silent: int = stats["not_stored"].get(NotStored.EMPTY, 0)
+    bypassed: int = stats["bypassed"].get(Bypass.NO_KEY, 0)
+    hit_rate: float = stats["hit_rate"]
+    return hit_rate + silent + bypassed
+
+
+async def switch_and_clear(service: TTSCacheMixin) -> int:
+    """The switch is a property; clearing returns how many were removed."""
+    service.cache_enabled = not service.cache_enabled
+    assert_type(service.cache_enabled, bool)
+    everything = await service.clear_cache()
+    return everything + await service.clear_cache(namespace="user_123")
+
+
+async def use_a_store() -> Utterance | None:
+    """Stores are async context managers, and what they raise has a tree of its own."""
+    utterance = Utterance(audio=bytes(480), sample_rate=24000, words=(Word("Hello", 0.0),))
+    key = CacheKey("user_123", "0" * 64)
+    try:
+        async with MemoryCacheBackend(max_bytes=1024) as store:
+            assert_type(store, MemoryCacheBackend)
+            assert_type(await store.set(key, utterance, ttl=60), bool)
+            return await store.get(key)
+    except BackendError as error:
+        failure: CacheError = error
+        raise failure from None
+
+
+def misuse() -> None:
+    """What a type checker refuses."""
+    CachedCartesia(api_key="key", cache_scope="turn")  # type: ignore[arg-type]
+    CachedCartesia(api_key="key", cache_backend={})  # type: ignore[arg-type]
+    CachedCartesia(api_key="key", cache_ttl="1h")  # type: ignore[arg-type]
+    CachedCartesia(api_key="key", should_cache=len)  # type: ignore[arg-type]
+    CacheKey("user_123", digest=1)  # type: ignore[arg-type]
+    DictBackend().get("key")  # type: ignore[arg-type, unused-coroutine]

@@ -1,0 +1,321 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What left a TTS service, in a form that two runs can be compared in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Self
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    AggregatedTextProgressFrame,
+    ErrorFrame,
+    Frame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    MetricsFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.metrics.metrics import TTFBMetricsData, TTSUsageMetricsData
+
+from tests.providers.voice import Heard, listen
+
+NANOSECOND = 1e-9
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A frame, and how the service's clocks stood when it left.
+
+    Parameters:
+        frame: The frame.
+        at: The pipeline's clock, in seconds.
+        baseline: What the service adds to word times at that moment, in seconds, if known.
+    """
+
+    frame: Frame
+    at: float
+    baseline: float | None
+
+    @classmethod
+    def now(cls, frame: Frame, service: Any) -> Self:
+        """Take down a frame as it leaves."""
+        tracker = getattr(service, "_word_timestamp_tracker", None)
+        baseline = getattr(tracker, "_baseline", None)
+        at = service.get_clock().get_time()
+        seconds = None if baseline is None else baseline * NANOSECOND
+        return cls(frame, at * NANOSECOND, seconds)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text frame of an audio context.
+
+    Parameters:
+        kind: `word` (TTSTextFrame), `announced` (AggregatedTextFrame) or `progress`.
+        text: Its text; of a progress frame, what has been spoken and what remains.
+        at: When it is due, in seconds after the context's audio begins; `None` without a pts.
+        segment: Which announced text it belongs to, by running number; `None` if to none.
+        append_to_context: As in the frame; `None` where the frame has no such thing.
+        interruptible: As in the frame.
+    """
+
+    kind: str
+    text: str | tuple[str, str]
+    at: float | None
+    segment: int | None
+    append_to_context: bool | None
+    interruptible: bool
+
+
+@dataclass
+class Said:
+    """What one audio context gave.
+
+    Parameters:
+        started: How many `TTSStartedFrame`s.
+        stopped: How many `TTSStoppedFrame`s.
+        audio: All samples, PCM s16le.
+        sample_rate: In Hz; 0 without audio.
+        frame_ms: The length of each audio frame, in milliseconds.
+        heard: What a listener understood of the audio.
+        texts: Its text frames, in order.
+        append_to_context: As in the started frame.
+        interruptible: Whether all its frames may be dropped by an interruption.
+        stray: Frames that came before the start or behind the stop.
+        began: When the first audio left, in seconds of the pipeline's clock.
+    """
+
+    started: int = 0
+    stopped: int = 0
+    audio: bytes = b""
+    sample_rate: int = 0
+    frame_ms: list[float] = field(default_factory=list)
+    heard: Heard = field(default_factory=Heard)
+    texts: list[Text] = field(default_factory=list)
+    append_to_context: bool | None = None
+    interruptible: bool = True
+    stray: list[str] = field(default_factory=list)
+    began: float | None = None
+
+    @property
+    def words(self) -> list[Text]:
+        """The `TTSTextFrame`s."""
+        return [text for text in self.texts if text.kind == "word"]
+
+    @property
+    def announced(self) -> list[Text]:
+        """The `AggregatedTextFrame`s."""
+        return [text for text in self.texts if text.kind == "announced"]
+
+    @property
+    def progress(self) -> list[Text]:
+        """The `AggregatedTextProgressFrame`s."""
+        return [text for text in self.texts if text.kind == "progress"]
+
+
+@dataclass
+class View:
+    """What left a service.
+
+    Parameters:
+        contexts: What each audio context gave, in the order in which they appeared.
+        order: The course of things, without audio's chunks: `start`, `end` (of an LLM turn),
+            `started 0`, `audio 0`, `stopped 0` (of the context with that number), and the names
+            of all other frames that no field holds.
+        heard: What a listener understood of all audio, in order.
+        errors: The texts of the errors.
+        usage: The characters of each usage metric.
+        ttfb: The times to first byte that were reported, in seconds; zeros left out.
+    """
+
+    contexts: list[Said] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    heard: Heard = field(default_factory=Heard)
+    errors: list[str] = field(default_factory=list)
+    usage: list[int] = field(default_factory=list)
+    ttfb: list[float] = field(default_factory=list)
+
+
+class _Viewer:
+    def __init__(self) -> None:
+        self.view = View()
+        self._contexts: dict[str | None, Said] = {}
+        self._baselines: dict[str | None, float] = {}
+        self._segments: dict[int, int] = {}
+
+    def look_at(self, captured: Captured) -> None:
+        frame = captured.frame
+        match frame:
+            case TTSStartedFrame() | TTSStoppedFrame() | TTSAudioRawFrame():
+                self._sound(captured, frame)
+            case AggregatedTextFrame() | AggregatedTextProgressFrame():
+                self._text(frame)
+            case MetricsFrame():
+                self._metrics(frame)
+            case LLMFullResponseStartFrame():
+                self._happened("start")
+            case LLMFullResponseEndFrame():
+                self._happened("end")
+            case _:
+                self._happened(type(frame).__name__)
+
+    def _happened(self, what: str) -> None:
+        if not what.startswith("audio") or self.view.order[-1:] != [what]:
+            self.view.order.append(what)
+
+    def _context(self, context_id: str | None) -> tuple[int, Said]:
+        if context_id not in self._contexts:
+            self._contexts[context_id] = Said()
+            self.view.contexts.append(self._contexts[context_id])
+        return list(self._contexts).index(context_id), self._contexts[context_id]
+
+    def _sound(self, captured: Captured, frame: Any) -> None:
+        number, said = self._context(frame.context_id)
+        said.interruptible = said.interruptible and frame.interruptible
+        if isinstance(frame, TTSStartedFrame):
+            said.started += 1
+            said.append_to_context = frame.append_to_context
+            self._happened(f"started {number}")
+        elif isinstance(frame, TTSStoppedFrame):
+            said.stopped += 1
+            self._happened(f"stopped {number}")
+        else:
+            self._audio(captured, frame, said)
+            self._happened(f"audio {number}")
+        if said.started != 1 or (said.stopped and not isinstance(frame, TTSStoppedFrame)):
+            said.stray.append(type(frame).__name__)
+
+    def _audio(self, captured: Captured, frame: TTSAudioRawFrame, said: Said) -> None:
+        if said.began is None:
+            said.began = captured.at
+            baseline = captured.baseline
+            self._baselines[frame.context_id] = captured.at if baseline is None else baseline
+        said.audio += frame.audio
+        said.sample_rate = frame.sample_rate
+        said.frame_ms.append(1000 * frame.num_frames / frame.sample_rate)
+
+    def _text(self, frame: Any) -> None:
+        _, said = self._context(frame.context_id)
+        due = frame.pts * NANOSECOND if frame.pts else None
+        baseline = self._baselines.get(frame.context_id)
+        at = None if due is None or baseline is None else due - baseline
+        if isinstance(frame, AggregatedTextProgressFrame):
+            kind, text = "progress", (frame.accumulated_text, frame.remaining_text)
+            segment, append = self._segments.get(getattr(frame, "segment_id", 0)), None
+        elif isinstance(frame, TTSTextFrame):
+            kind, text = "word", frame.text
+            segment = self._segments.get(getattr(frame, "segment_id", 0) or 0)
+            append = frame.append_to_context
+        else:
+            kind, text = "announced", frame.text
+            segment = self._segments.setdefault(frame.id, len(self._segments))
+            append = frame.append_to_context
+            at = None  # as early as it can be; only its place matters
+        said.texts.append(Text(kind, text, at, segment, append, frame.interruptible))
+
+    def _metrics(self, frame: MetricsFrame) -> None:
+        for data in frame.data:
+            if isinstance(data, TTSUsageMetricsData):
+                self.view.usage.append(data.value)
+            elif isinstance(data, TTFBMetricsData) and data.value:
+                self.view.ttfb.append(data.value)
+
+    def finish(self, errors: Sequence[ErrorFrame]) -> View:
+        for said in self.view.contexts:
+            said.heard = listen(said.audio, sample_rate=said.sample_rate or 1)
+        everything = self.view.heard
+        for said in self.view.contexts:
+            everything.words += said.heard.words
+            everything.takes += said.heard.takes
+            everything.starts += said.heard.starts
+            everything.flaws += said.heard.flaws
+        self.view.errors = [error.error for error in errors]
+        return self.view
+
+
+def view(captured: Sequence[Captured], errors: Sequence[ErrorFrame] = ()) -> View:
+    """Sort what left a service by audio contexts."""
+    viewer = _Viewer()
+    for one in captured:
+        viewer.look_at(one)
+    return viewer.finish(errors)
+
+
+def differences(expected: View, actual: View, *, tolerance: float = 0.020) -> list[str]:
+    """Say what differs between two runs that should sound and read alike.
+
+    Takes may differ, and so may usage, times to first byte and how audio is cut into frames.
+
+    Args:
+        expected: The one run.
+        actual: The other.
+        tolerance: How far the times of a word may be apart, in seconds.
+    """
+    found = _compare("order", expected.order, actual.order)
+    pairs = zip_longest(expected.contexts, actual.contexts, fillvalue=Said())
+    for number, (one, other) in enumerate(pairs):
+        name = f"context {number}: "
+        for what in ("started", "stopped", "append_to_context", "interruptible", "sample_rate"):
+            found += _compare(name + what, getattr(one, what), getattr(other, what))
+        found += _compare(name + "stray", one.stray, other.stray)
+        found += _compare(name + "length of the audio", len(one.audio), len(other.audio))
+        found += _compare(name + "words", one.heard.words, other.heard.words)
+        found += _compare(name + "starts of words", one.heard.starts, other.heard.starts)
+        found += _compare(name + "flaws", one.heard.flaws, other.heard.flaws)
+        if one.heard.takes == other.heard.takes and one.audio != other.audio:
+            found.append(name + "the same takes, but other samples")
+        found += _compare_texts(name, one.texts, other.texts, tolerance)
+    return found + _compare("errors", expected.errors, actual.errors)
+
+
+def _compare(what: str, expected: object, actual: object) -> list[str]:
+    return [] if expected == actual else [f"{what}: expected {expected!r}, got {actual!r}"]
+
+
+def _compare_texts(
+    name: str, expected: list[Text], actual: list[Text], tolerance: float
+) -> list[str]:
+    """Compare the text frames, kind by kind.
+
+    How kinds interleave depends on when the provider answers: without a cache, the announcement
+    of a sentence comes somewhere into the words of the ones before it.
+    """
+
+    def timeless(texts: list[Text]) -> list[tuple[object, ...]]:
+        return [
+            (t.text, t.at is None, t.segment, t.append_to_context, t.interruptible) for t in texts
+        ]
+
+    found: list[str] = []
+    for kind in ("announced", "word", "progress"):
+        ones = [text for text in expected if text.kind == kind]
+        others = [text for text in actual if text.kind == kind]
+        found += _compare(f"{name}{kind} texts", timeless(ones), timeless(others))
+        for one, other in zip(ones, others, strict=False):
+            if one.at is not None and other.at is not None and abs(one.at - other.at) > tolerance:
+                found.append(f"{name}{kind} {one.text!r} at {other.at:.3f} s, not {one.at:.3f} s")
+    return found + _announced_late(name, actual)
+
+
+def _announced_late(name: str, texts: list[Text]) -> list[str]:
+    announced = [text.segment for text in texts if text.kind == "announced"]
+    late = [
+        text
+        for place, text in enumerate(texts)
+        if text.kind != "announced"
+        and text.segment in announced
+        and not any(
+            before.kind == "announced" and before.segment == text.segment
+            for before in texts[:place]
+        )
+    ]
+    return [f"{name}{text.kind} {text.text!r} comes before its announcement" for text in late]
