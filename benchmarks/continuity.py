@@ -32,7 +32,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.services.tts_service import TTSService
 from tests.cached import KINDS, Kind
-from tests.providers.provider import Piece, Provider, Request
+from pipecat_tts_cache.testing.provider import Piece, Provider, Request
 
 from gaps import COLUMNS, DIFFERENCES, Boundary, Figures, boundaries_of, compare
 from listener import Heard, Listener

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Self
 
-from tests.providers.voice import speak
+from pipecat_tts_cache.testing.voice import speak
 
 from listener import Heard
 from pipeline import SAMPLE_RATE

@@ -10,7 +10,7 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from tests.providers.voice import GAP, LEAD, SECONDS_A_CHARACTER, SHORTEST_WORD, TAIL
+from pipecat_tts_cache.testing.voice import GAP, LEAD, SECONDS_A_CHARACTER, SHORTEST_WORD, TAIL
 
 CHARACTERS_A_TOKEN = 4
 SENTENCES_A_TURN = (1, 2, 3, 3, 4, 5)

@@ -30,7 +30,7 @@ from pipecat.services.tts_service import InterruptibleTTSService, TTSService, We
 from websockets.exceptions import ConnectionClosedError
 from websockets.protocol import State
 
-from tests.providers.provider import (
+from pipecat_tts_cache.testing.provider import (
     ConnectionLost,
     Fault,
     NothingMore,

@@ -9,7 +9,7 @@
 import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend, Utterance
-from tests.providers.voice import listen
+from pipecat_tts_cache.testing.voice import listen
 
 
 def entries(backend: MemoryCacheBackend) -> list[Utterance]:

@@ -22,11 +22,11 @@ from pipecat.services.tts_service import TextAggregationMode
 
 from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
 from tests.cached_scripted import CACHED_SCRIPTED
-from tests.pipeline import running
-from tests.providers.provider import Fault, Provider
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault, Provider
 from tests.scripted import SCRIPTED
 from tests.stored import check_store, entries
-from tests.view import differences
+from pipecat_tts_cache.testing.view import differences
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
 ALL = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]

@@ -20,8 +20,8 @@ from pipecat.frames.frames import AggregatedTextFrame, Frame
 from pipecat_tts_cache import MemoryCacheBackend, ServiceProfile, TTSCacheMixin
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED, PROVIDER, CachedInOrder
-from tests.pipeline import running
-from tests.providers.provider import Fault, Provider, Request
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault, Provider, Request
 from tests.scripted import OverlappingService
 from tests.stored import check_store
 

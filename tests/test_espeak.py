@@ -20,7 +20,7 @@ from demo import espeak_tts
 from demo.espeak import Espeak, EspeakError, Manner, Speech, engine, worker
 from demo.espeak_tts import SAMPLE_RATE, EspeakTTSService
 from tests.espeak import espeak
-from tests.pipeline import Bot, running
+from pipecat_tts_cache.testing.driver import Bot, running
 
 __all__ = ["espeak"]
 

@@ -10,11 +10,11 @@ import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
 from tests.cached import KINDS, Kind
-from tests.pipeline import Bot, running
-from tests.providers.provider import Fault
+from pipecat_tts_cache.testing.driver import Bot, running
+from pipecat_tts_cache.testing.provider import Fault
 from tests.providers.server import Server
 from tests.stored import check_store
-from tests.view import View
+from pipecat_tts_cache.testing.view import View
 
 BEFORE, FAULTY, BEHIND = "One is here.", "Two is over there.", "Three is everywhere."
 PATIENCE = 0.6

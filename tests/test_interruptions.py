@@ -13,8 +13,8 @@ import pytest
 from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
-from tests.pipeline import running
-from tests.providers.provider import Fault, Provider
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault, Provider
 from tests.stored import check_store
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]

@@ -8,7 +8,7 @@
 
 from pipecat_tts_cache import MemoryCacheBackend
 from tests.cached import KINDS
-from tests.pipeline import running
+from pipecat_tts_cache.testing.driver import running
 from tests.providers.cartesia import CartesiaServer
 from tests.providers.deepgram import DeepgramServer
 from tests.stored import check_store

@@ -13,8 +13,8 @@ import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
 from tests.cached import KINDS, Kind
-from tests.pipeline import running
-from tests.view import View, differences
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.view import View, differences
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
 MISTIMED = [KINDS["elevenlabs"], KINDS["elevenlabs_http"]]

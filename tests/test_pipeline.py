@@ -13,10 +13,10 @@ import pytest
 from blockbuster import BlockingError
 from pipecat.frames.frames import TTSAudioRawFrame
 
-from tests.pipeline import running
-from tests.providers.provider import Fault, Provider
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault, Provider
 from tests.scripted import InlineService, OverlappingService
-from tests.view import differences
+from pipecat_tts_cache.testing.view import differences
 
 
 async def test_an_interrupted_turn_is_committed_as_far_as_it_was_spoken() -> None:

@@ -16,8 +16,8 @@ import pytest
 from pipecat_tts_cache import RedisCacheBackend, store
 from pipecat_tts_cache.breaker import CircuitBreaker
 from tests.cached_scripted import CACHED_SCRIPTED
-from tests.pipeline import Bot, running
-from tests.providers.provider import Provider
+from pipecat_tts_cache.testing.driver import Bot, running
+from pipecat_tts_cache.testing.provider import Provider
 from tests.servers import Server
 from tests.servers import running as servers_running
 
@@ -70,7 +70,7 @@ async def test_a_call_outlives_its_store(kind: str, server: Server) -> None:
     """Stopped, restarted, stalled and let go on again: every turn is heard whole throughout."""
     async with impatient(server) as backend:
         tts = CACHED_SCRIPTED[kind](Provider(), cache_backend=backend)
-        async with running(tts, sample_rate=8000) as bot:
+        async with running(tts, sample_rate=8000, simulate_time=False) as bot:
             await hear_turn(bot)
             await stored(tts, 3)
             await hear_turn(bot)
@@ -102,7 +102,7 @@ async def test_stopped_in_the_middle_of_a_turn(kind: str, server: Server) -> Non
     """A store that goes away between two sentences of a turn costs the rest its savings only."""
     async with impatient(server) as backend:
         tts = CACHED_SCRIPTED[kind](Provider(), cache_backend=backend)
-        async with running(tts, sample_rate=8000) as bot:
+        async with running(tts, sample_rate=8000, simulate_time=False) as bot:
             await hear_turn(bot)
             await stored(tts, 3)
             await bot.llm_turn([SENTENCES[0], "Two "], end=False)

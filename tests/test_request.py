@@ -38,7 +38,7 @@ from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.services import profile_of
 from tests.cached import KINDS
 from tests.pipecat_services import importable, required_arguments, sources
-from tests.pipeline import running
+from pipecat_tts_cache.testing.driver import running
 from tests.scripted import InlineService
 
 SERVICES = sorted(importable())

@@ -13,9 +13,9 @@ import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
 from tests.cached import KINDS, Kind
-from tests.pipeline import Bot, running
+from pipecat_tts_cache.testing.driver import Bot, running
 from tests.test_mixes import MISTIMED, timed_as_heard
-from tests.view import View, differences
+from pipecat_tts_cache.testing.view import View, differences
 
 Scenario = Callable[[Bot], Awaitable[None]]
 

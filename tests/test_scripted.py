@@ -8,8 +8,8 @@
 
 import pytest
 
-from tests.pipeline import running
-from tests.providers.provider import Fault, Provider
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault, Provider
 from tests.scripted import SCRIPTED
 
 SENTENCES = ["One is here. ", "Two is there. ", "Three is everywhere."]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipecat_tts_cache import Bypass, MemoryCacheBackend, NotStored, TTSCacheMixin
 from pipecat_tts_cache.stats import CacheStats
 from tests.cached_scripted import CachedInline
-from tests.pipeline import running
+from pipecat_tts_cache.testing.driver import running
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "bool": bool,

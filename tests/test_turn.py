@@ -18,7 +18,7 @@ from pipecat.frames.frames import Frame, TextFrame, TTSAudioRawFrame
 
 from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
 from pipecat_tts_cache.utterance import Word
-from tests.time_flies import flying_time
+from pipecat_tts_cache.testing.simulated_time import simulated_time
 
 RATE = 8000
 
@@ -319,17 +319,19 @@ async def test_a_replay_is_made_when_it_is_due(turn: Turn, listener: Listener) -
 
 async def test_the_first_audio_is_given_a_start(turn: Turn) -> None:
     """Whoever has much to say lets the first audio of the turn leave before."""
-    async with flying_time() as loop:
-        await turn.let_first_leave()
-        assert 0.0 == loop.time()
+    async with simulated_time() as loop:
+
+        async def waits() -> float:
+            began = loop.time()
+            await turn.let_first_leave()
+            return round(loop.time() - began, 4)
+
+        assert 0.0 == await waits()
         await turn.open(Segment([audio(0.1)], complete=True))
-        await turn.let_first_leave()
-        began = loop.time()
-        assert began > 0.0
-        await turn.let_first_leave()
+        assert await waits() > 0.0
+        assert 0.0 == await waits()
         await turn.open(Segment([audio(0.1)], complete=True))
-        await turn.let_first_leave()
-        assert began == loop.time()
+        assert 0.0 == await waits()
 
 
 # All at once

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.providers.voice import listen, speak
+from pipecat_tts_cache.testing.voice import listen, speak
 
 RATES = [8000, 16000, 22050, 24000, 44100, 48000]
 WORDS = st.lists(st.text(min_size=1, max_size=30).filter(lambda word: [word] == word.split()))

@@ -6,11 +6,11 @@
 
 """When to stop asking something that does not answer, and when to try again."""
 
-import time
 from collections.abc import Callable
 from typing import Literal
 
 from pipecat_tts_cache.checks import check_positive_int, check_seconds
+from pipecat_tts_cache.clock import monotonic
 
 
 class CircuitBreaker:
@@ -39,7 +39,7 @@ class CircuitBreaker:
         max_failures: int = 3,
         backoff: float = 1.0,
         max_backoff: float = 30.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Create a closed breaker.
 

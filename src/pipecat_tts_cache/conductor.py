@@ -14,7 +14,6 @@ is not is spoken live, and its segment grows as the provider answers::
                         └── not found ──► LiveSentence ──┴─► Turn ──► outer audio context
 """
 
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
 from itertools import islice
@@ -30,6 +29,7 @@ from pipecat.frames.frames import (
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.context.word_timestamp_tracker import WordTimestamp
 
+from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.live import LiveSpeech
 from pipecat_tts_cache.phrasebook import Phrasebook
@@ -49,7 +49,7 @@ class Conductor:
         below: TTSService,
         profile: ServiceProfile,
         book: Phrasebook,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Take up the baton.
 

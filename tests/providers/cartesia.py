@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.providers.provider import Piece, Request
+from pipecat_tts_cache.testing.provider import Piece, Request
 from tests.providers.websocket import Line, Peer, WebSocketServer
 
 

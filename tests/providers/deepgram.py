@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.providers.provider import Piece, Request
+from pipecat_tts_cache.testing.provider import Piece, Request
 from tests.providers.websocket import Line, Peer, WebSocketServer
 
 FLUSHES, WINDOW = 20, 60.0

@@ -14,8 +14,8 @@ from typing import Any
 from aiohttp import ClientSession, web
 
 from tests.providers.http import HttpServer
-from tests.providers.provider import Piece, Request
-from tests.providers.voice import Speech
+from pipecat_tts_cache.testing.provider import Piece, Request
+from pipecat_tts_cache.testing.voice import Speech
 from tests.providers.websocket import Line, Peer, WebSocketServer
 
 CONTEXTS = 5

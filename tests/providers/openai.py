@@ -12,7 +12,7 @@ from aiohttp import web
 from openai import DefaultAsyncHttpxClient
 
 from tests.providers.http import HttpServer
-from tests.providers.provider import Piece, Request
+from pipecat_tts_cache.testing.provider import Piece, Request
 
 SAMPLE_RATE = 24_000
 

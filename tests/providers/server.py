@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.providers.provider import Provider
+from pipecat_tts_cache.testing.provider import Provider
 
 
 class Server(Provider, ABC):

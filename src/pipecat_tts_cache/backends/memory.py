@@ -7,13 +7,13 @@
 """The store for one process: utterances in memory."""
 
 import heapq
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
 from pipecat_tts_cache.checks import check_positive_int, check_ttl
+from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.utterance import Utterance
 
 _NEVER = float("inf")
@@ -46,7 +46,7 @@ class MemoryCacheBackend(CacheBackend):
         max_size: int = 1000,
         *,
         max_bytes: int = 256 * 1024 * 1024,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Create an empty store.
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import cycle, pairwise
 from typing import Any
 
-from tests.providers.voice import Speech, speak
+from pipecat_tts_cache.testing.voice import Speech, speak
 
 
 class Fault(StrEnum):

@@ -26,7 +26,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.metrics.metrics import TTFBMetricsData, TTSUsageMetricsData
 
-from tests.providers.voice import Heard, listen
+from pipecat_tts_cache.testing.voice import Heard, listen
 
 NANOSECOND = 1e-9
 

@@ -46,7 +46,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
-from tests.view import Captured, View, view
+from pipecat_tts_cache.testing.simulated_time import real_time, simulated_time
+from pipecat_tts_cache.testing.view import Captured, View, view
 
 PATIENCE = 10.0
 """Seconds after which a wait fails; longer than Pipecat takes for anything by itself."""
@@ -271,6 +272,7 @@ async def running(
     sample_rate: int = 24_000,
     context: LLMContext | None = None,
     behind: Sequence[FrameProcessor] = (),
+    simulate_time: bool = True,
     **params: Any,
 ) -> AsyncIterator[Bot]:
     """Run a TTS service in a pipeline until the block ends.
@@ -283,6 +285,8 @@ async def running(
         sample_rate: Of the pipeline's output, in Hz.
         context: The LLM context to commit to; a new one if left out.
         behind: Processors between the service and the context aggregator.
+        simulate_time: Whether waiting takes no time. To be refused where anything that matters
+            happens in another process.
         params: Further `PipelineParams`.
     """
     context = context or LLMContext()
@@ -313,12 +317,13 @@ async def running(
     worker.add_event_handler("on_pipeline_started", on_started)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
-    bot.run = asyncio.create_task(runner.run())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await started.wait()
-        yield bot
-    except BaseException:
-        await bot.cancel()
-        raise
-    await bot.end()
+    async with simulated_time() if simulate_time else real_time():
+        bot.run = asyncio.create_task(runner.run())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await started.wait()
+            yield bot
+        except BaseException:
+            await bot.cancel()
+            raise
+        await bot.end()
