@@ -32,19 +32,19 @@ from pipecat.frames.frames import (
 )
 from pipecat.services.tts_service import TTSService
 from tests.cached import KINDS, Kind
-from pipecat_tts_cache.testing.provider import Piece, Provider, Request
 
 from gaps import COLUMNS, DIFFERENCES, Boundary, Figures, boundaries_of, compare
 from listener import Heard, Listener
 from pipecat_tts_cache import MemoryCacheBackend
+from pipecat_tts_cache.testing.provider import Piece, Provider, Request
 from pipeline import log_as_in_production, running
 from report import percentile_95, print_row, print_where
 from script import USUAL, WORST, Script, Turn, write_script
 
 SERVICES = {
-    "cartesia": "Cartesia, sentences overlap",
-    "elevenlabs": "ElevenLabs, sentences go one at a time",
-    "deepgram": "Deepgram, sentences overlap, no ids",
+    "CartesiaTTSService": "Cartesia, sentences overlap",
+    "ElevenLabsTTSService": "ElevenLabs, sentences go one at a time",
+    "DeepgramTTSService": "Deepgram, sentences overlap, no ids",
 }
 UNCACHED, AGAIN, COLD, MIXED, WARM = VARIANTS = (
     "uncached", "uncached, again", "cold", "mixed", "warm",

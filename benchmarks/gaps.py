@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Self
 
-from pipecat_tts_cache.testing.voice import speak
-
 from listener import Heard
+from pipecat_tts_cache.testing.voice import speak
 from pipeline import SAMPLE_RATE
 from report import percentile_95
 from script import Script, Turn

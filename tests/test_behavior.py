@@ -21,12 +21,12 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TextAggregationMode
 
 from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
-from tests.cached_scripted import CACHED_SCRIPTED
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
+from pipecat_tts_cache.testing.view import differences
+from tests.cached_scripted import CACHED_SCRIPTED
 from tests.scripted import SCRIPTED
 from tests.stored import check_store, entries
-from pipecat_tts_cache.testing.view import differences
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
 ALL = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]

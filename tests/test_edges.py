@@ -18,10 +18,10 @@ import pytest
 from pipecat.frames.frames import AggregatedTextFrame, Frame
 
 from pipecat_tts_cache import MemoryCacheBackend, ServiceProfile, TTSCacheMixin
-from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED, PROVIDER, CachedInOrder
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider, Request
+from tests.cached import KINDS
+from tests.cached_scripted import CACHED_SCRIPTED, PROVIDER, CachedInOrder
 from tests.scripted import OverlappingService
 from tests.stored import check_store
 
@@ -114,7 +114,7 @@ async def test_a_cached_speak_frame_inside_a_turn_that_is_left_alone(kind: str) 
 async def test_late_words_of_a_cancelled_sentence_are_not_recorded() -> None:
     """ElevenLabs speaks on after a context is closed; what it says of it spoils no record."""
     backend = MemoryCacheBackend()
-    kind = KINDS["elevenlabs"]
+    kind = KINDS["ElevenLabsTTSService"]
     async with (
         kind.server(speed=4, first_audio=0.05) as server,
         running(kind.with_cache(server, cache_backend=backend)) as bot,
@@ -129,7 +129,7 @@ async def test_late_words_of_a_cancelled_sentence_are_not_recorded() -> None:
 
 async def test_the_provider_s_time_is_measured_from_what_it_is_asked() -> None:
     """Behind a replayed sentence, the time to first byte is that of the live one, and only one."""
-    kind = KINDS["elevenlabs"]
+    kind = KINDS["ElevenLabsTTSService"]
     backend = MemoryCacheBackend()
     async with kind.server() as server:
         async with running(kind.with_cache(server, cache_backend=backend)) as bot:

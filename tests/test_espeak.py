@@ -19,8 +19,8 @@ from pipecat.frames.frames import TTSAudioRawFrame, TTSStartedFrame, TTSTextFram
 from demo import espeak_tts
 from demo.espeak import Espeak, EspeakError, Manner, Speech, engine, worker
 from demo.espeak_tts import SAMPLE_RATE, EspeakTTSService
-from tests.espeak import espeak
 from pipecat_tts_cache.testing.driver import Bot, running
+from tests.espeak import espeak
 
 __all__ = ["espeak"]
 

@@ -9,16 +9,16 @@
 import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
-from tests.cached import KINDS, Kind
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Fault
+from pipecat_tts_cache.testing.view import View
+from tests.cached import KINDS, Kind
 from tests.providers.server import Server
 from tests.stored import check_store
-from pipecat_tts_cache.testing.view import View
 
 BEFORE, FAULTY, BEHIND = "One is here.", "Two is over there.", "Three is everywhere."
 PATIENCE = 0.6
-HTTP = (KINDS["openai"], KINDS["elevenlabs_http"])
+HTTP = (KINDS["OpenAITTSService"], KINDS["ElevenLabsHttpTTSService"])
 HANGING = (Fault.SILENT, Fault.STALLED, Fault.UNENDED, Fault.LATE)
 HARMLESS = (Fault.SLOW, Fault.ERROR_AFTER_END)
 """Faults after which a sentence may be stored, because all of it certainly came.
@@ -27,7 +27,7 @@ Cartesia and ElevenLabs report an error after the end for a context that is over
 do not even look at it.
 """
 
-CANNOT_BE_TOLD_APART = (KINDS["deepgram"], Fault.LATE)
+CANNOT_BE_TOLD_APART = (KINDS["DeepgramTTSService"], Fault.LATE)
 """Audio without an id that comes after it was cancelled is heard, with a cache and without."""
 
 

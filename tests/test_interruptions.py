@@ -11,10 +11,10 @@ import asyncio
 import pytest
 
 from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
-from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
+from tests.cached import KINDS
+from tests.cached_scripted import CACHED_SCRIPTED
 from tests.stored import check_store
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
@@ -137,7 +137,7 @@ async def test_pending_writes_of_the_turn_are_cancelled() -> None:
 
 async def test_late_audio_of_a_cancelled_sentence_is_dropped() -> None:
     """What a provider with ids still sends for a cancelled sentence is not heard."""
-    kind = KINDS["cartesia"]
+    kind = KINDS["CartesiaTTSService"]
     async with kind.server() as server:
         tts = kind.with_cache(server, cache_backend=MemoryCacheBackend())
         async with running(tts) as bot:
@@ -167,7 +167,7 @@ async def test_interrupted_while_waiting_for_its_turn() -> None:
 
 async def test_elevenlabs_closes_the_contexts_of_sentences() -> None:
     """The inner context of a sentence under way is closed at ElevenLabs, and no other."""
-    kind = KINDS["elevenlabs"]
+    kind = KINDS["ElevenLabsTTSService"]
     async with kind.server(speed=2) as server:
         tts = kind.with_cache(server, cache_backend=MemoryCacheBackend())
         async with running(tts) as bot:

@@ -7,8 +7,8 @@
 """The limits of providers, which closing sentence by sentence must not run into."""
 
 from pipecat_tts_cache import MemoryCacheBackend
-from tests.cached import KINDS
 from pipecat_tts_cache.testing.driver import running
+from tests.cached import KINDS
 from tests.providers.cartesia import CartesiaServer
 from tests.providers.deepgram import DeepgramServer
 from tests.stored import check_store
@@ -20,11 +20,11 @@ async def test_deepgram_flushes_stay_within_the_limit() -> None:
     sentences = [f"Number {number} is next. " for number in range(40)]
     port = 0
     for stored in (15, 30):
-        server = DeepgramServer(limit_flushes=True, tempo=4)
+        server = DeepgramServer(tempo=4)
         server._port = port  # the address of a provider is part of the key
         async with server:
             port = server._port
-            tts = KINDS["deepgram"].with_cache(server, cache_backend=backend)
+            tts = KINDS["DeepgramTTSService"].with_cache(server, cache_backend=backend)
             async with running(tts) as bot:
                 await bot.llm_turn(sentences)
                 said = await bot.until_quiet(patience=30)
@@ -44,8 +44,8 @@ async def test_deepgram_flushes_stay_within_the_limit() -> None:
 
 async def test_cartesia_contexts_stay_within_the_smallest_plan() -> None:
     """However long a turn, no more than two contexts are open at once."""
-    async with CartesiaServer(max_contexts=2, speed=20) as server:
-        tts = KINDS["cartesia"].with_cache(server, cache_backend=MemoryCacheBackend())
+    async with CartesiaServer(speed=20) as server:
+        tts = KINDS["CartesiaTTSService"].with_cache(server, cache_backend=MemoryCacheBackend())
         async with running(tts) as bot:
             await bot.llm_turn([f"Number {number} is next. " for number in range(8)])
             said = await bot.until_quiet()
@@ -55,8 +55,8 @@ async def test_cartesia_contexts_stay_within_the_smallest_plan() -> None:
 
 async def test_elevenlabs_contexts_stay_within_five() -> None:
     """A long turn does not open more contexts than a connection may have."""
-    async with KINDS["elevenlabs"].server() as server:
-        tts = KINDS["elevenlabs"].with_cache(server, cache_backend=MemoryCacheBackend())
+    async with KINDS["ElevenLabsTTSService"].server() as server:
+        tts = KINDS["ElevenLabsTTSService"].with_cache(server, cache_backend=MemoryCacheBackend())
         async with running(tts) as bot:
             await bot.llm_turn([f"Number {number} is next. " for number in range(12)])
             said = await bot.until_quiet()

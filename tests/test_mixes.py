@@ -12,12 +12,12 @@ from itertools import product
 import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
-from tests.cached import KINDS, Kind
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.view import View, differences
+from tests.cached import KINDS, Kind
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
-MISTIMED = [KINDS["elevenlabs"], KINDS["elevenlabs_http"]]
+MISTIMED = [KINDS["ElevenLabsTTSService"], KINDS["ElevenLabsHttpTTSService"]]
 MIXES = list(product([False, True], repeat=3))
 
 

@@ -17,11 +17,11 @@ from pipecat.services.tts_service import TTSService, WebsocketTTSService
 
 from pipecat_tts_cache import MemoryCacheBackend, TTSCacheMixin
 from pipecat_tts_cache.errors import CacheError
-from tests.cached_scripted import CACHED_SCRIPTED, CachedInline
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
-from tests.scripted import SCRIPTED, InlineService
 from pipecat_tts_cache.testing.view import View, differences
+from tests.cached_scripted import CACHED_SCRIPTED, CachedInline
+from tests.scripted import SCRIPTED, InlineService
 
 GIVEN: dict[str, list[Any]] = {
     "cache_backend": [None, MemoryCacheBackend()],

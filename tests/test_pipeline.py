@@ -15,8 +15,8 @@ from pipecat.frames.frames import TTSAudioRawFrame
 
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
-from tests.scripted import InlineService, OverlappingService
 from pipecat_tts_cache.testing.view import differences
+from tests.scripted import InlineService, OverlappingService
 
 
 async def test_an_interrupted_turn_is_committed_as_far_as_it_was_spoken() -> None:

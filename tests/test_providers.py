@@ -15,11 +15,11 @@ from pipecat.services.openai.tts import OpenAITTSService
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault
 from tests.providers.cartesia import CartesiaServer
 from tests.providers.deepgram import DeepgramServer
 from tests.providers.elevenlabs import ElevenLabsHttpServer, ElevenLabsServer
 from tests.providers.openai import OpenAIServer
-from pipecat_tts_cache.testing.provider import Fault
 from tests.providers.server import Server
 
 SENTENCES = ["One is here. ", "Two is there. ", "Three is everywhere."]

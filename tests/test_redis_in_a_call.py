@@ -15,9 +15,9 @@ import pytest
 
 from pipecat_tts_cache import RedisCacheBackend, store
 from pipecat_tts_cache.breaker import CircuitBreaker
-from tests.cached_scripted import CACHED_SCRIPTED
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
+from tests.cached_scripted import CACHED_SCRIPTED
 from tests.servers import Server
 from tests.servers import running as servers_running
 

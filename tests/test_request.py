@@ -36,9 +36,9 @@ from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.key import digest
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.services import profile_of
+from pipecat_tts_cache.testing.driver import running
 from tests.cached import KINDS
 from tests.pipecat_services import importable, required_arguments, sources
-from pipecat_tts_cache.testing.driver import running
 from tests.scripted import InlineService
 
 SERVICES = sorted(importable())
@@ -170,7 +170,7 @@ async def test_a_setting_that_waits_for_a_connection_is_never_sure_again() -> No
 
 async def test_a_change_before_the_first_sentence_is_noticed() -> None:
     """What was in force when the service started is known, even if it changed before it spoke."""
-    kind = KINDS["elevenlabs"]
+    kind = KINDS["ElevenLabsTTSService"]
     async with kind.server() as server:
         tts = kind.with_cache(server, cache_backend=MemoryCacheBackend())
         async with running(tts) as bot:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
-from tests.cached import KINDS, Kind
 from pipecat_tts_cache.testing.driver import Bot, running
-from tests.test_mixes import MISTIMED, timed_as_heard
 from pipecat_tts_cache.testing.view import View, differences
+from tests.cached import KINDS, Kind
+from tests.test_mixes import MISTIMED, timed_as_heard
 
 Scenario = Callable[[Bot], Awaitable[None]]
 

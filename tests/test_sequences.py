@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import MemoryCacheBackend
-from tests.cached_scripted import CACHED_SCRIPTED
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.view import View, differences
 from pipecat_tts_cache.testing.voice import listen
+from tests.cached_scripted import CACHED_SCRIPTED
 from tests.scripted import SCRIPTED
 from tests.stored import check_store, entries
 from tests.test_mixes import timed_as_heard
-from pipecat_tts_cache.testing.view import View, differences
 
 TEXTS = ["Yes. ", "One moment. ", "Let me look. ", "Here it is. ", "No, not at all. "]
 KINDS = [kind for kind in SCRIPTED if kind != "endless"]

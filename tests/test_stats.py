@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pipecat_tts_cache import Bypass, MemoryCacheBackend, NotStored, TTSCacheMixin
 from pipecat_tts_cache.stats import CacheStats
-from tests.cached_scripted import CachedInline
 from pipecat_tts_cache.testing.driver import running
+from tests.cached_scripted import CachedInline
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "bool": bool,

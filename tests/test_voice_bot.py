@@ -21,8 +21,8 @@ from pipecat.runner.types import RunnerArguments
 from pipecat.transports.base_transport import BaseTransport
 
 import voice_bot
-from tests.example import EXAMPLES, run
 from pipecat_tts_cache.testing.driver import PATIENCE
+from tests.example import EXAMPLES, run
 from tests.providers.cartesia import CartesiaServer
 
 KEYS = ["DEEPGRAM_API_KEY", "OPENAI_API_KEY", "CARTESIA_API_KEY"]

@@ -13,7 +13,10 @@ from typing import Any
 from aiohttp import web
 
 from pipecat_tts_cache.testing.provider import Piece, Request
+from tests.providers.kind import Kind
 from tests.providers.websocket import Line, Peer, WebSocketServer
+
+SMALLEST_PLAN = 2  # contexts at once
 
 
 class CartesiaServer(WebSocketServer):
@@ -26,7 +29,7 @@ class CartesiaServer(WebSocketServer):
 
     address = "url"
 
-    def __init__(self, *, max_contexts: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, max_contexts: int = SMALLEST_PLAN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_contexts = max_contexts
 
@@ -67,7 +70,7 @@ class CartesiaServer(WebSocketServer):
         if not message["transcript"]:
             await self._error(peer, context_id, 400, "Invalid context ID")
             return None
-        if self.max_contexts is not None and len(peer.lines) >= self.max_contexts:
+        if len(peer.lines) >= self.max_contexts:
             await self._error(peer, context_id, 429, "Too many concurrent contexts")
             return None
         peer.lines[context_id] = line = Line(self, peer, context_id)
@@ -104,3 +107,12 @@ class CartesiaServer(WebSocketServer):
 
 
 _NOT_SETTINGS = {"transcript", "continue", "context_id", "voice", "output_format"}
+
+
+KINDS = (
+    Kind(
+        service="CartesiaTTSService",
+        server=CartesiaServer,
+        limits="2 contexts at once on the smallest plan",
+    ),
+)

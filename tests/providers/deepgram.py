@@ -14,22 +14,21 @@ from typing import Any
 from aiohttp import web
 
 from pipecat_tts_cache.testing.provider import Piece, Request
+from tests.providers.kind import Kind
 from tests.providers.websocket import Line, Peer, WebSocketServer
 
 FLUSHES, WINDOW = 20, 60.0
 
 
 class DeepgramServer(WebSocketServer):
-    """For `DeepgramTTSService(**server.options())`.
+    """For `DeepgramTTSService(**server.options())`. Ignores flushes beyond the limit.
 
     Args:
-        limit_flushes: Whether more than 20 flushes in 60 seconds are ignored, as at Deepgram.
-        kwargs: Pacing, see `Provider`.
+        pacing: See `Provider`.
     """
 
-    def __init__(self, *, limit_flushes: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.limit_flushes = limit_flushes
+    def __init__(self, **pacing: Any) -> None:
+        super().__init__(**pacing)
         self._flushes: deque[float] = deque()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -69,7 +68,7 @@ class DeepgramServer(WebSocketServer):
         now = asyncio.get_running_loop().time()
         while self._flushes and self._flushes[0] < now - WINDOW:
             self._flushes.popleft()
-        if self.limit_flushes and len(self._flushes) >= FLUSHES:
+        if len(self._flushes) >= FLUSHES:
             return False
         self._flushes.append(now)
         return True
@@ -83,3 +82,12 @@ class DeepgramServer(WebSocketServer):
         error = {"type": "Error", "err_code": "DATA-0000", "err_msg": "Synthesis failed"}
         await line.peer.send(error)
         await line.peer.socket.close(code=1011, message=b"DATA-0000")
+
+
+KINDS = (
+    Kind(
+        service="DeepgramTTSService",
+        server=DeepgramServer,
+        limits="20 flushes a minute",
+    ),
+)

@@ -13,9 +13,10 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
-from tests.providers.http import HttpServer
 from pipecat_tts_cache.testing.provider import Piece, Request
 from pipecat_tts_cache.testing.voice import Speech
+from tests.providers.http import HttpServer
+from tests.providers.kind import Kind
 from tests.providers.websocket import Line, Peer, WebSocketServer
 
 CONTEXTS = 5
@@ -216,3 +217,13 @@ class ElevenLabsHttpServer(HttpServer):
     def error(self) -> dict[str, object]:
         """Report an error as ElevenLabs does."""
         return {"detail": {"status": "error", "message": "Synthesis failed"}}
+
+
+KINDS = (
+    Kind(
+        service="ElevenLabsTTSService",
+        server=ElevenLabsServer,
+        limits="5 contexts a connection",
+    ),
+    Kind(service="ElevenLabsHttpTTSService", server=ElevenLabsHttpServer),
+)

@@ -12,7 +12,14 @@ from typing import Any
 
 from aiohttp import web
 
-from pipecat_tts_cache.testing.provider import ConnectionLost, Fault, NothingMore, Piece, Refused, Request
+from pipecat_tts_cache.testing.provider import (
+    ConnectionLost,
+    Fault,
+    NothingMore,
+    Piece,
+    Refused,
+    Request,
+)
 from tests.providers.server import Server, cut
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from aiohttp import web
 from openai import DefaultAsyncHttpxClient
 
-from tests.providers.http import HttpServer
 from pipecat_tts_cache.testing.provider import Piece, Request
+from tests.providers.http import HttpServer
+from tests.providers.kind import Kind
 
 SAMPLE_RATE = 24_000
 
@@ -46,3 +47,6 @@ class OpenAIServer(HttpServer):
     def error(self) -> dict[str, object]:
         """Report an error as OpenAI does."""
         return {"error": {"message": "Synthesis failed", "type": "invalid_request_error"}}
+
+
+KINDS = (Kind(service="OpenAITTSService", server=OpenAIServer),)

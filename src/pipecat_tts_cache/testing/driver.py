@@ -4,15 +4,7 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""Drives a TTS service in a real pipeline, and takes down what leaves it.
-
-::
-
-    async with running(service) as bot:
-        await bot.llm_turn(["One is here. ", "Two is there. "])
-        await bot.until_quiet()
-        assert "One is here. Two is there." == bot.said().heard.text
-"""
+"""Drives a TTS service in a real pipeline, and takes down what leaves it."""
 
 import asyncio
 import re
@@ -90,8 +82,8 @@ class Bot:
 
     service: FrameProcessor
     context: LLMContext
-    worker: PipelineWorker | None = None
-    run: asyncio.Task[None] | None = None
+    worker: PipelineWorker = field(init=False)
+    run: asyncio.Task[None] = field(init=False)
     over: bool = False
     captured: list[Captured] = field(default_factory=list)
     errors: list[ErrorFrame] = field(default_factory=list)
@@ -115,7 +107,6 @@ class Bot:
 
     async def send(self, *frames: Frame) -> None:
         """Send frames into the pipeline."""
-        assert self.worker
         for frame in frames:
             await self.worker.queue_frame(frame)
 
@@ -175,13 +166,10 @@ class Bot:
         """Cancel the pipeline: nothing more is spoken."""
         if not self.over:
             self.over = True
-            assert self.worker
             await self.worker.cancel()
             await self._await_end()
 
     async def _await_end(self) -> None:
-        assert self.run
-        assert self.worker
         done, _ = await asyncio.wait([self.run], timeout=PATIENCE)
         if not done:  # something hangs, and would hang on if only the task were cancelled
             await self.worker.cancel()

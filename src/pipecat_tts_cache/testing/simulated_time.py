@@ -21,7 +21,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 LONGEST_STEP: Final = 0.05
-"""Seconds that pass at once. What is still on its way between two sockets gets a look in between."""
+"""Seconds that pass at once; in between, what is on its way between two sockets may arrive."""
 
 GRACE: Final = 0.001
 """Real seconds for which sockets are watched before time passes."""

@@ -1,0 +1,74 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""A Pipecat TTS service and the provider that it is tried against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pipecat.services.tts_service import TTSService
+
+from pipecat_tts_cache import TTSCacheMixin
+from tests.pipecat_services import importable
+from tests.providers.server import Server
+
+
+@cache
+def _cached(bare: type[TTSService]) -> type[TTSCacheMixin]:
+    return type(f"Cached{bare.__name__}", (TTSCacheMixin, bare), {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A service, and who answers it.
+
+    Parameters:
+        service: The name of Pipecat's class.
+        server: The provider. Without arguments it keeps the limits that are known of the real one.
+        arguments: Further arguments for the constructor of the service.
+        name: To tell apart several ways to use one class.
+        voices: Two values of the setting `voice`, of which the first is in use to begin with.
+        limits: The limits that the server keeps, in a few words for the documentation.
+        simulate_time: Whether the server lives on the event loop alone, without threads.
+    """
+
+    service: str
+    server: type[Server]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    voices: tuple[Any, Any] = ("one", "another")
+    limits: str = ""
+    simulate_time: bool = True
+
+    @property
+    def title(self) -> str:
+        """The class, and the way it is used where there are several."""
+        return f"{self.service} ({self.name})" if self.name else self.service
+
+    @property
+    def available(self) -> bool:
+        """Whether the class can be imported here."""
+        return self.service in importable()
+
+    @property
+    def bare(self) -> type[TTSService]:
+        """Pipecat's class."""
+        return importable()[self.service]
+
+    @property
+    def cached(self) -> type[TTSCacheMixin]:
+        """The same behind the mixin."""
+        return _cached(self.bare)
+
+    def without_cache(self, server: Server, **options: Any) -> TTSService:
+        """Create the service as Pipecat ships it."""
+        return self.bare(**server.options(), **self.arguments, **options)
+
+    def with_cache(self, server: Server, **options: Any) -> TTSCacheMixin:
+        """Create the service behind the mixin."""
+        return self.cached(**server.options(), **self.arguments, **options)
