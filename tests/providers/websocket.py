@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from pipecat_tts_cache.testing.provider import (
     ConnectionLost,
@@ -151,18 +151,20 @@ class WebSocketServer(Server):
     """A provider that is spoken to over a WebSocket."""
 
     scheme = "ws"
+    subprotocols: tuple[str, ...] = ()
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one connection until it ends."""
-        socket = web.WebSocketResponse(autoping=True, max_msg_size=0)
+        socket = web.WebSocketResponse(autoping=True, max_msg_size=0, protocols=self.subprotocols)
         await socket.prepare(request)
         self.connections += 1
         peer = Peer(self.connections, request, socket)
         self._open.append(request)
         try:
+            await self.greet(peer)
             async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    received = json.loads(message.data)
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    received = self.read(peer, message)
                     self.messages.append((peer.number, received))
                     await self.receive(peer, received)
         finally:
@@ -170,6 +172,14 @@ class WebSocketServer(Server):
             for line in peer.every_line:
                 line.close()
         return socket
+
+    async def greet(self, peer: Peer) -> None:
+        """Say what the provider says before it is asked for anything."""
+
+    def read(self, peer: Peer, message: WSMessage) -> dict[str, Any]:
+        """Make sense of a message of the client: JSON, if the page does not say otherwise."""
+        received: dict[str, Any] = json.loads(message.data)
+        return received
 
     @abstractmethod
     async def receive(self, peer: Peer, message: dict[str, Any]) -> None:
