@@ -33,7 +33,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.aggregators.llm_response_universal import LLMAssistantAggregator
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
@@ -259,20 +259,25 @@ async def running(
     *,
     sample_rate: int = 24_000,
     context: LLMContext | None = None,
+    in_front: Sequence[FrameProcessor] = (),
     behind: Sequence[FrameProcessor] = (),
+    assistant: LLMAssistantAggregator | None = None,
     simulate_time: bool = True,
     **params: Any,
 ) -> AsyncIterator[Bot]:
     """Run a TTS service in a pipeline until the block ends.
 
-    The pipeline is: the service, what is `behind` it, and Pipecat's assistant context aggregator.
+    The pipeline is: what is `in_front` of the service, the service, what is `behind` it, and
+    Pipecat's assistant context aggregator.
     It is ended in order, or cancelled when the block raises; a test may do either before.
 
     Args:
         service: The TTS service, or something that behaves like one.
         sample_rate: Of the pipeline's output, in Hz.
         context: The LLM context to commit to; a new one if left out.
+        in_front: Processors before the service.
         behind: Processors between the service and the context aggregator.
+        assistant: The context aggregator, where it is one of a pair; a new one if left out.
         simulate_time: Whether waiting takes no time. To be refused where anything that matters
             happens in another process.
         params: Further `PipelineParams`.
@@ -281,11 +286,12 @@ async def running(
     bot = Bot(service, context)
     pipeline = Pipeline(
         [
+            *in_front,
             _Tap(FrameDirection.UPSTREAM, bot.note_up),
             service,
             _Tap(FrameDirection.DOWNSTREAM, bot.note_down),
             *behind,
-            LLMContextAggregatorPair(context).assistant(),
+            assistant or LLMAssistantAggregator(context),
             _Tap(FrameDirection.DOWNSTREAM, bot.note_end),
         ]
     )
