@@ -51,11 +51,13 @@ class SonioxServer(WebSocketServer):
         line = peer.lines.get(stream_id)
         if "model" in message:
             await self._open_stream(peer, stream_id, message)
-        elif line is None or line.settings["ended"]:
+        elif line is None:
             await self._error(peer, stream_id, 400, "Stream not found")
         elif message.get("cancel"):
             line.cancel()
             await self._terminate(line)
+        elif line.settings["ended"]:
+            await self._error(peer, stream_id, 400, "Text has ended")
         else:
             await self._take(line, message)
 
