@@ -17,7 +17,7 @@ from pipecat_tts_cache.testing.view import View, differences
 from tests.cached import KINDS, Kind
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
-MISTIMED = [KINDS["ElevenLabsTTSService"], KINDS["ElevenLabsHttpTTSService"]]
+MISTIMED = [kind for kind in KINDS.values() if kind.mistimed]
 MIXES = list(product([False, True], repeat=3))
 
 
@@ -37,9 +37,7 @@ async def uncached_turn(kind: Kind) -> tuple[View, list[str]]:
 def timed_as_heard(view: View) -> View:
     """Give every word the time at which it is heard.
 
-    For the services of ElevenLabs, whose own times are not always right: over a WebSocket the last
-    word of a turn gets the time of the one before it, and over HTTP a turn that begins while
-    another is being played runs on from its times. From the cache both are right.
+    For services whose own times are not always right; see `Kind.mistimed`. From the cache they are.
     """
     for said in view.contexts:
         starts = {"word": iter(said.heard.starts), "progress": iter(said.heard.starts)}

@@ -59,10 +59,12 @@ def cuts_between_characters(request: Request, chunk_ms: float, *, in_words: bool
     return cuts
 
 
-def aligned(request: Request, piece: Piece) -> list[Character]:
+def aligned(
+    request: Request, piece: Piece, timed: list[Character] | None = None
+) -> list[Character]:
     """Return the characters that begin in a piece."""
     half = 0.5 / request.sample_rate
-    timed = characters(request.speech)
+    timed = characters(request.speech) if timed is None else timed
     return [one for one in timed if piece.start - half <= one[1] < piece.end - half]
 
 
@@ -224,6 +226,11 @@ KINDS = (
         service="ElevenLabsTTSService",
         server=ElevenLabsServer,
         limits="5 contexts a connection",
+        mistimed=True,  # the last word of a turn gets the time of the one before it
     ),
-    Kind(service="ElevenLabsHttpTTSService", server=ElevenLabsHttpServer),
+    Kind(
+        service="ElevenLabsHttpTTSService",
+        server=ElevenLabsHttpServer,
+        mistimed=True,  # a turn that begins while another is being played runs on from its times
+    ),
 )

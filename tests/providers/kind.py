@@ -34,6 +34,8 @@ class Kind:
         name: To tell apart several ways to use one class.
         voices: Two values of the setting `voice`, of which the first is in use to begin with.
         limits: The limits that the server keeps, in a few words for the documentation.
+        mistimed: Whether the times of words are not always right without a cache. The page says in
+            which way. They are then compared to when the words are heard.
         simulate_time: Whether the server lives on the event loop alone, without threads.
     """
 
@@ -43,6 +45,7 @@ class Kind:
     name: str = ""
     voices: tuple[Any, Any] = ("one", "another")
     limits: str = ""
+    mistimed: bool = False
     simulate_time: bool = True
 
     @property
