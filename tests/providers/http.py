@@ -10,7 +10,7 @@ import asyncio
 from abc import abstractmethod
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from pipecat_tts_cache.testing.provider import (
     ConnectionLost,
@@ -61,12 +61,13 @@ class HttpServer(Server):
     async def _stream(
         self, http: web.Request, request: Request, response: web.StreamResponse
     ) -> None:
+        ahead = self.opening(request)
         async for piece in self.pieces(request):
-            if not response.prepared:
-                await response.prepare(http)
-            await response.write(self.encode(request, piece))
+            await _write(http, response, ahead + self.encode(request, piece))
+            ahead = b""
         if request.fault is Fault.ERROR_AFTER_END:
             raise ConnectionLost
+        await _write(http, response, ahead + self.closing(request))
         if not response.prepared:
             await response.prepare(http)
         await response.write_eof()
@@ -75,8 +76,7 @@ class HttpServer(Server):
         self, http: web.Request, request: Request, response: web.StreamResponse
     ) -> web.StreamResponse:
         if not response.prepared:
-            status = request.trouble.status if request.trouble else 500
-            return web.json_response(self.error(), status=status)
+            return web.json_response(self.error(), status=self.status(request))
         broken = self.broken()
         if broken is None:
             cut(http)
@@ -96,9 +96,21 @@ class HttpServer(Server):
     async def take(self, request: web.Request, connection: int) -> Request:
         """Read what is asked for and note it down."""
 
+    def opening(self, request: Request) -> bytes:
+        """Return what the body begins with."""
+        return b""
+
     @abstractmethod
     def encode(self, request: Request, piece: Piece) -> bytes:
-        """Put a piece of audio into the form of the body."""
+        """Put a piece of audio into the form of the body; nothing if it goes with what follows."""
+
+    def closing(self, request: Request) -> bytes:
+        """Return what the body ends with."""
+        return b""
+
+    def status(self, request: Request) -> int:
+        """Return the HTTP status of an error."""
+        return request.trouble.status if request.trouble else 500
 
     @abstractmethod
     def broken(self) -> bytes | None:
@@ -107,3 +119,61 @@ class HttpServer(Server):
     @abstractmethod
     def error(self) -> dict[str, object]:
         """Return the body of an error."""
+
+
+class SessionServer(HttpServer):
+    """A provider for services that take a session of aiohttp and ask in JSON."""
+
+    root = ""
+    """What belongs to the address that the service is given."""
+
+    path = ""
+    """What the service appends to it."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor arguments, with a session that is closed with the server."""
+        session = ClientSession()
+        self._clients.push_async_callback(session.close)
+        address = {self.address: self.url + self.root} if self.address else {}
+        return {**address, "api_key": "key", "aiohttp_session": session}
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Answer where the service asks."""
+        router.add_post(self.root + self.path, self.answer)
+
+    async def take(self, request: web.Request, connection: int) -> Request:
+        """Read what is to be said, and how: from the path, the query and the body."""
+        asked = {**request.match_info, **request.query, **await request.json()}
+        text, sample_rate = self.read(asked)
+        return await self.ask(text, connection=connection, sample_rate=sample_rate, **asked)
+
+    @abstractmethod
+    def read(self, asked: dict[str, Any]) -> tuple[str, int]:
+        """Take the text and the sample rate out of what is asked; settings are what is left."""
+
+    def broken(self) -> bytes | None:
+        """Nothing can be said in the middle of the audio."""
+        return None
+
+    def error(self) -> dict[str, object]:
+        """Report an error."""
+        return {"error": "Synthesis failed"}
+
+
+def demand(asked: dict[str, Any], **expected: object) -> None:
+    """Take out of what is asked that which has to be so.
+
+    Raises:
+        ValueError: Something is otherwise.
+    """
+    for name, value in expected.items():
+        if (given := asked.pop(name)) != value:
+            raise ValueError(f"{name} is {given!r}, not {value!r}")
+
+
+async def _write(http: web.Request, response: web.StreamResponse, data: bytes) -> None:
+    if not data:
+        return
+    if not response.prepared:
+        await response.prepare(http)
+    await response.write(data)

@@ -6,7 +6,8 @@
 
 """A Pipecat TTS service and the provider that it is tried against."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -20,7 +21,9 @@ from tests.providers.server import Server
 
 @cache
 def _cached(bare: type[TTSService]) -> type[TTSCacheMixin]:
-    return type(f"Cached{bare.__name__}", (TTSCacheMixin, bare), {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # some services are deprecated
+        return type(f"Cached{bare.__name__}", (TTSCacheMixin, bare), {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class Kind:
         limits: The limits that the server keeps, in a few words for the documentation.
         mistimed: Whether the times of words are not always right without a cache. The page says in
             which way. They are then compared to when the words are heard.
+        prepare: What to do with a new service, where no argument says where the provider is.
         simulate_time: Whether the server lives on the event loop alone, without threads.
     """
 
@@ -46,6 +50,7 @@ class Kind:
     voices: tuple[Any, Any] = ("one", "another")
     limits: str = ""
     mistimed: bool = False
+    prepare: Callable[[Any, Any], None] | None = None
     simulate_time: bool = True
 
     @property
@@ -70,8 +75,17 @@ class Kind:
 
     def without_cache(self, server: Server, **options: Any) -> TTSService:
         """Create the service as Pipecat ships it."""
-        return self.bare(**server.options(), **self.arguments, **options)
+        return self._create(self.bare, server, options)
 
     def with_cache(self, server: Server, **options: Any) -> TTSCacheMixin:
         """Create the service behind the mixin."""
-        return self.cached(**server.options(), **self.arguments, **options)
+        return self._create(self.cached, server, options)
+
+    def _create(self, service_class: Any, server: Server, options: Mapping[str, Any]) -> Any:
+        arguments = {**server.options(), **self.arguments, **options}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # some services are deprecated
+            service = service_class(**arguments)
+        if self.prepare:
+            self.prepare(service, server)
+        return service
