@@ -13,12 +13,13 @@ from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Fault
 from pipecat_tts_cache.testing.view import View
 from tests.cached import KINDS, Kind
+from tests.providers.http import HttpServer
 from tests.providers.server import Server
 from tests.stored import check_store
 
 BEFORE, FAULTY, BEHIND = "One is here.", "Two is over there.", "Three is everywhere."
 PATIENCE = 0.6
-HTTP = (KINDS["OpenAITTSService"], KINDS["ElevenLabsHttpTTSService"])
+HTTP = tuple(kind for kind in KINDS.values() if issubclass(kind.server, HttpServer))
 HANGING = (Fault.SILENT, Fault.STALLED, Fault.UNENDED, Fault.LATE)
 HARMLESS = (Fault.SLOW, Fault.ERROR_AFTER_END)
 """Faults after which a sentence may be stored, because all of it certainly came.
