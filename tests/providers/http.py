@@ -160,6 +160,11 @@ class SessionServer(HttpServer):
         return {"error": "Synthesis failed"}
 
 
+def point_at(service: Any, server: SessionServer) -> None:
+    """Tell a service with a fixed address where the provider is."""
+    service._base_url = server.url + server.path
+
+
 def demand(asked: dict[str, Any], **expected: object) -> None:
     """Take out of what is asked that which has to be so.
 
