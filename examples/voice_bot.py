@@ -15,12 +15,16 @@ run it, then open http://localhost:7860::
 It needs three keys, in the environment or in a file `.env` beside it: DEEPGRAM_API_KEY,
 OPENAI_API_KEY and CARTESIA_API_KEY. With REDIS_URL (redis://localhost:6379/0) what it has said
 outlives the process and is shared by all processes; without, it is kept in memory.
+
+To try it without keys, in a clone of the repository: `make voice-bot WITHOUT_KEYS=1`. The bot then
+says what you type into the page, with a voice of this machine.
 """
 
 import os
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dotenv import load_dotenv
 from loguru import logger
@@ -33,6 +37,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.types import RunnerArguments
 from pipecat.runner.utils import create_transport
 from pipecat.services.cartesia.tts import CartesiaTTSService
@@ -50,6 +55,7 @@ KEYS = {
     "OPENAI_API_KEY": "language model, from https://platform.openai.com/api-keys",
     "CARTESIA_API_KEY": "text to speech, from https://play.cartesia.ai/keys",
 }
+WITHOUT_KEYS = bool(os.getenv("WITHOUT_KEYS"))
 VOICE = "86e30c1d-714b-4074-a1f2-1cb6b552fb49"
 DAYS_TO_REMEMBER = 30
 
@@ -80,13 +86,17 @@ transport_params = {
 }
 
 
-async def run_bot(transport: BaseTransport, runner_args: RunnerArguments) -> None:
-    """Hold a call.
+def services() -> tuple[FrameProcessor, FrameProcessor, TTSCacheMixin]:
+    """Make what the bot hears, thinks and speaks with; the cache is about the last of them."""
+    memory: dict[str, Any] = {
+        "cache_backend": store(),
+        "cache_ttl": DAYS_TO_REMEMBER * 86400,
+        "cache_namespace": "voice-bot",
+    }
+    if WITHOUT_KEYS:
+        from demo.keyless import keyless_services
 
-    Args:
-        transport: The line to the caller.
-        runner_args: What Pipecat's runner says about the session.
-    """
+        return keyless_services(**memory)
     stt = DeepgramSTTService(api_key=os.environ["DEEPGRAM_API_KEY"])
     llm = OpenAILLMService(
         api_key=os.environ["OPENAI_API_KEY"],
@@ -95,10 +105,19 @@ async def run_bot(transport: BaseTransport, runner_args: RunnerArguments) -> Non
     tts = CachedCartesiaTTSService(
         api_key=os.environ["CARTESIA_API_KEY"],
         settings=CachedCartesiaTTSService.Settings(voice=VOICE),
-        cache_backend=store(),
-        cache_ttl=DAYS_TO_REMEMBER * 86400,
-        cache_namespace="voice-bot",
+        **memory,
     )
+    return stt, llm, tts
+
+
+async def run_bot(transport: BaseTransport, runner_args: RunnerArguments) -> None:
+    """Hold a call.
+
+    Args:
+        transport: The line to the caller.
+        runner_args: What Pipecat's runner says about the session.
+    """
+    stt, llm, tts = services()
     user, assistant = LLMContextAggregatorPair(
         LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
     )
@@ -124,7 +143,7 @@ async def run_bot(transport: BaseTransport, runner_args: RunnerArguments) -> Non
     await runner.run()
 
 
-async def log_savings(tts: CachedCartesiaTTSService) -> None:
+async def log_savings(tts: TTSCacheMixin) -> None:
     """Log what the cache was worth in this call, and all it counted."""
     stats = await tts.get_cache_stats()
     logger.info(
@@ -165,7 +184,8 @@ def require_store() -> None:
 
 
 if __name__ == "__main__":
-    require_keys()
+    if not WITHOUT_KEYS:
+        require_keys()
     require_store()
 
     from pipecat.runner.run import main

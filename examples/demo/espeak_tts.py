@@ -28,7 +28,7 @@ from demo.espeak import EspeakError, Manner, Speech, WordEvent, engine, worker
 from pipecat_tts_cache import ServiceProfile
 
 SAMPLE_RATE = 22050
-_VOICE = "en-us"
+VOICE, RATE, PITCH = "en-us", 165, 50
 _BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 
@@ -75,7 +75,7 @@ class EspeakTTSService(TTSService):
                 the queue of a hosted provider, which espeak-ng does not have.
             **kwargs: Passed on to Pipecat's TTSService.
         """
-        given = self.Settings(model=None, voice=_VOICE, language=None, rate=165, pitch=50)
+        given = self.Settings(model=None, voice=VOICE, language=None, rate=RATE, pitch=PITCH)
         if settings is not None:
             given.apply_update(settings)
         super().__init__(
@@ -151,7 +151,7 @@ class EspeakTTSService(TTSService):
 
     def _manner(self) -> Manner:
         settings = self._settings
-        voice = assert_given(settings.voice) or _VOICE
+        voice = assert_given(settings.voice) or VOICE
         return Manner(voice, assert_given(settings.rate), assert_given(settings.pitch))
 
     async def _synthesise(self, text: str) -> AsyncGenerator[Speech]:

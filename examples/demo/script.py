@@ -11,6 +11,7 @@ says is said in every call, and some of it several times in one; the rest is new
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,18 +84,18 @@ TURNS = (
 )
 
 
-class ScriptedModel(FrameProcessor):
+class StandInModel(FrameProcessor):
     """Stands where the LLM service stands: gets the context, streams its answer token by token."""
 
-    def __init__(self, order: Order, *, speed: float) -> None:
-        """Learn the answers.
+    def __init__(self, answer: Callable[[str], str], *, speed: float = 1.0) -> None:
+        """Learn to answer.
 
         Args:
-            order: The order this caller asks about.
+            answer: Finds the answer to what the caller has said.
             speed: How much faster than a real model it writes.
         """
         super().__init__()
-        self._answers = {turn.caller: turn.bot.format(**vars(order)) for turn in TURNS}
+        self._find_answer = answer
         self._pause = 1 / (TOKENS_PER_SECOND * speed)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -102,7 +103,7 @@ class ScriptedModel(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame):
             question: Any = frame.context.get_messages()[-1]
-            await self._answer(self._answers[question["content"]])
+            await self._answer(self._find_answer(question["content"]))
         else:
             await self.push_frame(frame, direction)
 
@@ -112,3 +113,17 @@ class ScriptedModel(FrameProcessor):
             await asyncio.sleep(self._pause)
             await self.push_frame(LLMTextFrame(token))
         await self.push_frame(LLMFullResponseEndFrame())
+
+
+class ScriptedModel(StandInModel):
+    """Answers the questions of the script."""
+
+    def __init__(self, order: Order, *, speed: float) -> None:
+        """Learn the answers.
+
+        Args:
+            order: The order this caller asks about.
+            speed: How much faster than a real model it writes.
+        """
+        answers = {turn.caller: turn.bot.format(**vars(order)) for turn in TURNS}
+        super().__init__(answers.__getitem__, speed=speed)
