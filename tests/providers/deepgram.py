@@ -21,15 +21,7 @@ FLUSHES, WINDOW = 20, 60.0
 
 
 class DeepgramServer(WebSocketServer):
-    """For `DeepgramTTSService(**server.options())`. Ignores flushes beyond the limit.
-
-    Args:
-        pacing: See `Provider`.
-    """
-
-    def __init__(self, **pacing: Any) -> None:
-        super().__init__(**pacing)
-        self._flushes: deque[float] = deque()
+    """For `DeepgramTTSService(**server.options())`. Ignores flushes beyond the limit."""
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Answer on Deepgram's path."""
@@ -52,7 +44,7 @@ class DeepgramServer(WebSocketServer):
                 )
                 line.say(request)
             case "Flush":
-                if self._may_flush():
+                if _may_flush(line):
                     line.then(partial(peer.send, {"type": "Flushed", "sequence_id": 0}))
                 else:
                     code = "EXCESSIVE_FLUSH"
@@ -64,15 +56,6 @@ class DeepgramServer(WebSocketServer):
             case "Close":
                 await peer.socket.close()
 
-    def _may_flush(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        while self._flushes and self._flushes[0] < now - WINDOW:
-            self._flushes.popleft()
-        if len(self._flushes) >= FLUSHES:
-            return False
-        self._flushes.append(now)
-        return True
-
     async def deliver(self, line: Line, request: Request, piece: Piece) -> None:
         """Send the bare audio."""
         await line.peer.send(piece.audio)
@@ -82,6 +65,17 @@ class DeepgramServer(WebSocketServer):
         error = {"type": "Error", "err_code": "DATA-0000", "err_msg": "Synthesis failed"}
         await line.peer.send(error)
         await line.peer.socket.close(code=1011, message=b"DATA-0000")
+
+
+def _may_flush(line: Line) -> bool:
+    flushes: deque[float] = line.settings.setdefault("flushes", deque())
+    now = asyncio.get_running_loop().time()
+    while flushes and flushes[0] < now - WINDOW:
+        flushes.popleft()
+    if len(flushes) >= FLUSHES:
+        return False
+    flushes.append(now)
+    return True
 
 
 KINDS = (

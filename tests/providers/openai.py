@@ -49,4 +49,4 @@ class OpenAIServer(HttpServer):
         return {"error": {"message": "Synthesis failed", "type": "invalid_request_error"}}
 
 
-KINDS = (Kind(service="OpenAITTSService", server=OpenAIServer),)
+KINDS = (Kind(service="OpenAITTSService", server=OpenAIServer, voices=("alloy", "nova")),)

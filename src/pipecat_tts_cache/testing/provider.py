@@ -157,6 +157,10 @@ class Provider:
         """
         self._troubles.append(Trouble(fault, text, **details))
 
+    def forgive(self) -> None:
+        """Take back the faults that have not come to pass yet."""
+        self._troubles.clear()
+
     async def asked(self, count: int) -> None:
         """Wait until that many requests have come."""
         async with self._asked:

@@ -43,7 +43,8 @@ class _Simulation:
     def __init__(self, loop: Any) -> None:
         self._loop, self._selector = loop, loop._selector
         self._run_in_executor: Callable[..., Any] = loop.run_in_executor
-        self._began = self._now = loop.time()
+        self._began: float = loop.time()
+        self._now = self._began
         self._wall = {name: clock() for name, clock in _real.items()}
         self._jobs = 0
         self.users = 0
@@ -51,10 +52,10 @@ class _Simulation:
     @property
     def passed(self) -> float:
         """Simulated seconds since the beginning."""
-        return self._now - self._began
+        return float(self._now - self._began)
 
     def time(self) -> float:
-        return self._now
+        return float(self._now)
 
     def read(self, clock: str) -> float:
         """Read one of the clocks of the `time` module."""
@@ -108,7 +109,7 @@ def _clocks(simulation: _Simulation) -> Any:
     def in_nanoseconds(name: str) -> Callable[[], int]:
         return lambda: round(simulation.read(name) * 1e9)
 
-    clocks: dict[str, Callable[[], Any]] = {name: in_seconds(name) for name in _real}
+    clocks: dict[str, Any] = {name: in_seconds(name) for name in _real}
     clocks |= {f"{name}_ns": in_nanoseconds(name) for name in _real}
     return patch.multiple(time, **clocks)
 

@@ -1,0 +1,69 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What came of trying a service with the cache."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, or that a service author should know.
+
+    Parameters:
+        where: What was tried, for instance `a turn of hit, miss, miss`.
+        what: What came of it.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        """Return it as a line."""
+        return f"{self.where}: {self.what}"
+
+
+@dataclass
+class Report:
+    """What `check_cache` found. `print` it, or `assert report.passed, report`.
+
+    Parameters:
+        service: The name of the class.
+        cached: Whether its speech was stored and replayed.
+        word_times: Whether the service told when which word is spoken.
+        bypassed: Why speech was left alone, if it was: the names of `Bypass`.
+        findings: What a user would hear or read that is not so without the cache, or what was
+            stored and should not have been.
+        notes: What is not right without the cache either, so that there was nothing to compare
+            with: not findings.
+        tried: How many runs of each kind were compared.
+    """
+
+    service: str
+    cached: bool = False
+    word_times: bool = False
+    bypassed: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    tried: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nobody can tell the service with the cache from the one without."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        """Say what was tried, and what was found."""
+        tried = ", ".join(f"{count} {kind}" for kind, count in self.tried.items())
+        verdict = "nobody can tell" if self.passed else f"{len(self.findings)} findings"
+        if not self.cached:
+            verdict += "; nothing was cached"
+            verdict += f" ({', '.join(sorted(self.bypassed))})" if self.bypassed else ""
+        lines = [f"{self.service}: {verdict}. Tried: {tried}."]
+        lines += [f"  {finding}" for finding in self.findings]
+        lines += [f"  (no comparison) {note}" for note in self.notes]
+        return "\n".join(lines)
