@@ -32,6 +32,8 @@ class HttpServer(Server):
     the protocol has no error inside a body.
     """
 
+    content_type = "application/octet-stream"
+
     def __init__(self, **pacing: Any) -> None:
         super().__init__(**pacing)
         self._numbers: dict[object, int] = {}
@@ -48,6 +50,7 @@ class HttpServer(Server):
         request = await self.take(http, self._number(http))
         response = web.StreamResponse()
         response.enable_chunked_encoding()
+        response.content_type = self.content_type
         try:
             await self._stream(http, request, response)
         except ConnectionLost:

@@ -37,6 +37,7 @@ class MiniMaxHttpServer(SessionServer):
     more; the service leaves it out.
     """
 
+    content_type = "text/event-stream"
     root = "/v1/t2a_v2"
 
     def options(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ class MiniMaxHttpServer(SessionServer):
 class NeuphonicHttpServer(SessionServer):
     """For `NeuphonicHttpTTSService(**server.options())`: events with audio in base64."""
 
+    content_type = "text/event-stream"
     address = "url"
     path = "/sse/speak/{language}"
 
@@ -103,6 +105,7 @@ class NeuphonicHttpServer(SessionServer):
 class SarvamHttpServer(SessionServer):
     """For `SarvamHttpTTSService(**server.options())`: a WAV file in one piece of JSON."""
 
+    content_type = "application/json"
     path = "/text-to-speech"
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:

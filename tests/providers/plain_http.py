@@ -35,6 +35,7 @@ def wav_header(size: int, rate: int) -> bytes:
 class PlainServer(SessionServer):
     """A provider that answers with PCM."""
 
+    content_type = "audio/pcm"
     splits_samples = False
     """Whether the body is cut in the middle of samples."""
 
@@ -116,6 +117,7 @@ class DeepgramHttpServer(PlainServer):
 class PiperHttpServer(PlainServer):
     """For `PiperHttpTTSService(**server.options())`: a WAV file of the voice's own sample rate."""
 
+    content_type = "audio/wav"
     path = "/"
 
     def options(self) -> dict[str, Any]:

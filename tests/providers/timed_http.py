@@ -53,6 +53,7 @@ class InworldHttpServer(SessionServer):
     does; the service takes no notice of the error.
     """
 
+    content_type = "application/json"
     address = ""
     path = "/tts/v1/voice:stream"
 
@@ -126,6 +127,7 @@ class SpeechifyHttpServer(SessionServer):
     Marks come one event after the audio that they are about. A word with hyphens has several.
     """
 
+    content_type = "text/event-stream"
     path = "/v1/audio/stream/with-timestamps"
 
     def __init__(self, **pacing: Any) -> None:
