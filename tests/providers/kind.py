@@ -41,6 +41,7 @@ class Kind:
             which way. They are then compared to when the words are heard.
         prepare: What to do with a new service, where no argument says where the provider is.
         simulate_time: Whether the server lives on the event loop alone, without threads.
+        sample_rate: Of the pipeline, in Hz: one at which the service does not resample.
     """
 
     service: str
@@ -52,6 +53,7 @@ class Kind:
     mistimed: bool = False
     prepare: Callable[[Any, Any], None] | None = None
     simulate_time: bool = True
+    sample_rate: int = 24_000
 
     @property
     def title(self) -> str:
@@ -80,6 +82,15 @@ class Kind:
     def with_cache(self, server: Server, **options: Any) -> TTSCacheMixin:
         """Create the service behind the mixin."""
         return self._create(self.cached, server, options)
+
+    def maker(self, server: Server) -> Callable[..., TTSService]:
+        """Return what `check_cache` takes: it creates the service, cached if there is a store."""
+
+        def make(**cache: Any) -> TTSService:
+            create = self.with_cache if cache else self.without_cache
+            return create(server, **cache)
+
+        return make
 
     def _create(self, service_class: Any, server: Server, options: Mapping[str, Any]) -> Any:
         arguments = {**server.options(), **self.arguments, **options}
