@@ -139,6 +139,7 @@ KINDS = (
     Kind(
         service="InworldTTSService",
         server=InworldServer,
+        voices=("Ashley", "Dennis"),
         limits="5 contexts a connection",
         mistimed=True,  # by the silence at the end of each sentence that came before in the turn
     ),

@@ -62,7 +62,8 @@ class Line:
     """What is said in one context (or on one connection), in order: texts, and signals between.
 
     When nothing more comes for a text, that is the end of its context; where there are none, the
-    next signal is left out, and the line goes on.
+    next signal is left out, and the line goes on. So it is when a text fails on a line that goes on
+    after errors.
 
     Args:
         server: The provider.
@@ -115,15 +116,19 @@ class Line:
         self._current = None
 
     async def _run(self) -> None:
+        going_on = True
         try:
-            while True:
+            while going_on:
                 item = await self._queue.get()
-                await (self._say(item) if isinstance(item, Request) else self._signal(item))
+                try:
+                    await (self._say(item) if isinstance(item, Request) else self._signal(item))
+                except Refused:
+                    if self._current:
+                        await self.server.refuse(self, self._current)
+                    self._unsignalled = isinstance(item, Request)
+                    going_on = self.server.goes_on_after_errors
         except ConnectionLost:
             self.peer.hang_up()
-        except Refused:
-            if self._current:
-                await self.server.refuse(self, self._current)
         except ConnectionResetError:
             pass  # the client has gone
 
@@ -152,6 +157,8 @@ class WebSocketServer(Server):
 
     scheme = "ws"
     subprotocols: tuple[str, ...] = ()
+    goes_on_after_errors = False
+    """Whether a line on which a text has failed goes on with what is behind it."""
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one connection until it ends."""
