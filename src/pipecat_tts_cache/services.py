@@ -172,9 +172,6 @@ _PROFILES: Mapping[str, ServiceProfile] = {
     ),
     # Streaming, the audio names its context, sentences may overlap.
     "CartesiaTTSService": ServiceProfile(inline=False, in_flight=2),
-    "GradiumTTSService": ServiceProfile(
-        inline=False, in_flight=3, updated_settings=frozenset({"voice"})
-    ),
     "ResembleAITTSService": ServiceProfile(inline=False, in_flight=3),
     "RimeV1TTSService": ServiceProfile(
         inline=False, in_flight=3, fixed_settings=frozenset({"model"})
@@ -191,6 +188,8 @@ _PROFILES: Mapping[str, ServiceProfile] = {
         # Part of the address that is connected to, but no reason to connect anew.
         connection_settings=frozenset({"apply_text_normalization"}),
     ),
+    # An error ends the connection, and what else is under way on it.
+    "GradiumTTSService": ServiceProfile(inline=False, updated_settings=frozenset({"voice"})),
     "InworldTTSService": ServiceProfile(inline=False, shared_clock=True),
     "RimeTTSService": ServiceProfile(inline=False, sentence_state={"_extra_msg_fields": {}}),
     # Streaming, no ids: one end signal a sentence, in order.
