@@ -47,6 +47,7 @@ class GradiumServer(WebSocketServer):
 
     async def _set_up(self, peer: Peer, request_id: str, message: dict[str, Any]) -> None:
         settings = {name: value for name, value in message.items() if name not in _NOT_SETTINGS}
+        settings["voice"] = settings.pop("voice_id")
         line = Line(self, peer, request_id, setup=settings, ended=False)
         peer.lines[request_id] = line
         ready = {"type": "ready", "request_id": f"gradium-{request_id}"}
