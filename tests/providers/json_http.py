@@ -49,6 +49,7 @@ class MiniMaxHttpServer(SessionServer):
         form = asked.pop("audio_setting")
         demand(form, channel=1, format="pcm")
         demand(asked, stream=True)
+        asked["voice"] = asked["voice_setting"].pop("voice_id")
         return asked.pop("text"), form["sample_rate"]
 
     def encode(self, request: Request, piece: Piece) -> bytes:
@@ -90,6 +91,7 @@ class NeuphonicHttpServer(SessionServer):
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Neuphonic's names."""
         demand(asked, encoding="pcm_linear")
+        asked["voice"] = asked.pop("voice_id", None)
         return asked.pop("text"), asked.pop("sampling_rate")
 
     def encode(self, request: Request, piece: Piece) -> bytes:
@@ -110,6 +112,7 @@ class SarvamHttpServer(SessionServer):
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Sarvam's names."""
+        asked["voice"] = asked.pop("speaker")
         return asked.pop("text"), asked.pop("speech_sample_rate")
 
     def encode(self, request: Request, piece: Piece) -> bytes:

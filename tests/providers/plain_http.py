@@ -62,6 +62,7 @@ class AsyncAIHttpServer(PlainServer):
         """Read Async's names."""
         form = asked.pop("output_format")
         demand(form, container="raw", encoding="pcm_s16le")
+        asked["voice"] = asked["voice"]["id"]
         return asked.pop("transcript"), form["sample_rate"]
 
     def error(self) -> dict[str, object]:
@@ -95,6 +96,7 @@ class CartesiaHttpServer(PlainServer):
         """Read Cartesia's names."""
         form = asked.pop("output_format")
         demand(form, container="raw", encoding="pcm_s16le")
+        asked["voice"] = asked["voice"]["id"]
         return asked.pop("transcript"), form["sample_rate"]
 
 
@@ -107,6 +109,7 @@ class DeepgramHttpServer(PlainServer):
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Deepgram's names."""
         demand(asked, container="none", encoding="linear16")
+        asked["voice"] = asked.pop("model")
         return asked.pop("text"), int(asked.pop("sample_rate"))
 
     def error(self) -> dict[str, object]:
@@ -143,6 +146,7 @@ class RimeHttpServer(PlainServer):
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Rime's names."""
+        asked["voice"] = asked.pop("speaker")
         return asked.pop("text"), asked.pop("samplingRate")
 
 
@@ -167,6 +171,7 @@ class XAIHttpServer(PlainServer):
         """Read xAI's names."""
         form = asked.pop("output_format")
         demand(form, codec="pcm")
+        asked["voice"] = asked.pop("voice_id")
         return asked.pop("text"), form["sample_rate"]
 
 
@@ -195,7 +200,7 @@ class XTTSServer(PlainServer):
     async def _tell_speakers(self, _: web.Request) -> web.Response:
         return web.json_response(
             {
-                name: {"speaker_embedding": [number / 8], "gpt_cond_latent": [[number / 4]]}
+                name: {"speaker_embedding": [number], "gpt_cond_latent": [[number]]}
                 for number, name in enumerate(XTTS_SPEAKERS)
             }
         )
@@ -203,6 +208,7 @@ class XTTSServer(PlainServer):
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read the names of the XTTS streaming server."""
         demand(asked, add_wav_header=False)
+        asked["voice"] = XTTS_SPEAKERS[asked.pop("speaker_embedding")[0]]
         text = asked.pop("text").strip()
         return text if text.endswith(("?", "!")) else f"{text}.", XTTS_SAMPLE_RATE
 

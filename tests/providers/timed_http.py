@@ -62,6 +62,7 @@ class InworldHttpServer(SessionServer):
         form = asked["audioConfig"]
         demand(form, audioEncoding="PCM")
         demand(asked, timestampType="WORD", timestampTransportStrategy="ASYNC")
+        asked["voice"] = asked.pop("voiceId")
         return asked.pop("text"), form.pop("sampleRateHertz")
 
     def encode(self, request: Request, piece: Piece) -> bytes:
@@ -69,16 +70,16 @@ class InworldHttpServer(SessionServer):
         return self._line({"audioContent": in_base64(piece.audio)})
 
     def closing(self, request: Request) -> bytes:
-        """Send when every token is spoken, in as many lines as there was audio in seconds."""
+        """Send when every token is spoken: a line for each second of audio, of whole words."""
         if not request.sent:
             return b""
-        tokens = list(timed(request, INWORLD_TOKEN))
-        seconds = range(int(request.speech.duration) + 1)
-        return b"".join(
-            self._line({"timestampInfo": self.alignment(request, each)})
-            for second in seconds
-            if (each := [token for token in tokens if int(token[2]) == second])
-        )
+        lines: dict[int, list[Part]] = {}
+        second = 0
+        for token in timed(request, INWORLD_TOKEN):
+            second = int(token[2]) if request.text[token[0]].isalnum() else second
+            lines.setdefault(second, []).append(token)
+        infos = (self.alignment(request, tokens) for tokens in lines.values())
+        return b"".join(self._line({"timestampInfo": info}) for info in infos)
 
     @staticmethod
     def alignment(request: Request, tokens: list[Part]) -> dict[str, Any]:
@@ -136,6 +137,7 @@ class SpeechifyHttpServer(SessionServer):
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Speechify's names."""
+        asked["voice"] = asked.pop("voice_id")
         rate = asked.pop("output_format").removeprefix("pcm_")
         return asked.pop("input"), int(rate)
 
