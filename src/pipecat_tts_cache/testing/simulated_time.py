@@ -14,8 +14,9 @@ Another process does not stand still meanwhile. A test that talks to one needs r
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 from unittest.mock import patch
@@ -32,6 +33,14 @@ _ATTRIBUTE = "_pipecat_tts_cache_simulation"
 
 _real = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "time")}
 
+_at_work = threading.local()
+
+
+class _Job:
+    """What a thread does for the event loop; once `over`, the loop no longer waits for it."""
+
+    over = False
+
 
 class _Simulation:
     """Stands between an event loop and its selector, and keeps the time.
@@ -46,7 +55,7 @@ class _Simulation:
         self._began: float = loop.time()
         self._now = self._began
         self._wall = {name: clock() for name, clock in _real.items()}
-        self._jobs = 0
+        self._jobs: set[_Job] = set()
         self.users = 0
 
     @property
@@ -76,15 +85,31 @@ class _Simulation:
             self._now += timeout
         return ready
 
-    def run_in_executor(self, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, function: Callable[..., Any], *args: Any) -> Any:
         """Let no time pass before the thread has done its job."""
-        future = self._run_in_executor(*args)
-        self._jobs += 1
-        future.add_done_callback(self._job_done)
+        job = _Job()
+
+        def work() -> Any:
+            _at_work.job = job
+            return function(*args)
+
+        def done(_: object) -> None:
+            job.over = True
+            self._jobs.discard(job)
+
+        future = self._run_in_executor(executor, work)
+        self._jobs.add(job)
+        future.add_done_callback(done)
         return future
 
-    def _job_done(self, _: object) -> None:
-        self._jobs -= 1
+    async def pause(self, job: _Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run what a job waits for; meanwhile, time may pass."""
+        self._jobs.discard(job)
+        try:
+            return await coroutine
+        finally:
+            if not job.over:
+                self._jobs.add(job)
 
     def begin(self) -> None:
         loop = self._loop
@@ -151,3 +176,20 @@ async def simulated_time() -> AsyncIterator[asyncio.AbstractEventLoop]:
 def real_time() -> AbstractAsyncContextManager[asyncio.AbstractEventLoop]:
     """The opposite of `simulated_time`: leaves time alone."""
     return nullcontext(asyncio.get_running_loop())
+
+
+def wait_for_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Wait in a thread for what an event loop does; if its time is simulated, it may pass.
+
+    Args:
+        loop: The event loop, on another thread.
+        coroutine: What it is to do.
+
+    Returns:
+        The result of the coroutine.
+    """
+    simulation: _Simulation | None = getattr(loop, _ATTRIBUTE, None)
+    job: _Job | None = getattr(_at_work, "job", None)
+    if simulation and job:
+        coroutine = simulation.pause(job, coroutine)
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
