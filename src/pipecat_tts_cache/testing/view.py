@@ -7,7 +7,7 @@
 """What left a TTS service, in a form that two runs can be compared in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, Self
 
@@ -150,6 +150,7 @@ class _Viewer:
         self.view = View()
         self._contexts: dict[str | None, Said] = {}
         self._baselines: dict[str | None, float] = {}
+        self._early: dict[str | None, list[tuple[int, float]]] = {}
         self._segments: dict[int, int] = {}
 
     def look_at(self, captured: Captured) -> None:
@@ -198,7 +199,10 @@ class _Viewer:
         if said.began is None:
             said.began = captured.at
             baseline = captured.baseline
-            self._baselines[frame.context_id] = captured.at if baseline is None else baseline
+            began = captured.at if baseline is None else baseline
+            self._baselines[frame.context_id] = began
+            for place, due in self._early.pop(frame.context_id, ()):
+                said.texts[place] = replace(said.texts[place], at=due - began)
         said.audio += frame.audio
         said.sample_rate = frame.sample_rate
         said.frame_ms.append(1000 * frame.num_frames / frame.sample_rate)
@@ -220,7 +224,9 @@ class _Viewer:
             kind, text = "announced", frame.text
             segment = self._segments.setdefault(frame.id, len(self._segments))
             append = frame.append_to_context
-            at = None  # as early as it can be; only its place matters
+            at = due = None  # as early as it can be; only its place matters
+        if due is not None and baseline is None:
+            self._early.setdefault(frame.context_id, []).append((len(said.texts), due))
         said.texts.append(Text(kind, text, at, segment, append, is_interruptible(frame)))
 
     def _metrics(self, frame: MetricsFrame) -> None:
