@@ -11,6 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -110,6 +111,15 @@ class Line:
             self.close()
             self._task = asyncio.create_task(self._run())
 
+    def drop_waiting(self) -> None:
+        """Say nothing but what is being said now, with the signal behind it."""
+        items = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+        for signal in takewhile(lambda item: not isinstance(item, Request), items):
+            self._queue.put_nowait(signal)
+        for request in (self._current, *items):
+            if isinstance(request, Request):
+                request.cancelled.set()
+
     def close(self) -> None:
         """Stop at once."""
         self._task.cancel()
@@ -182,6 +192,12 @@ class WebSocketServer(Server):
 
     async def greet(self, peer: Peer) -> None:
         """Say what the provider says before it is asked for anything."""
+
+    def line(self, peer: Peer) -> Line:
+        """Return the one line of a connection without contexts."""
+        if None not in peer.lines:
+            peer.lines[None] = Line(self, peer)
+        return peer.lines[None]
 
     def read(self, peer: Peer, message: WSMessage) -> dict[str, Any]:
         """Make sense of a message of the client: JSON, if the page does not say otherwise."""
