@@ -36,6 +36,7 @@ from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import NotStored
 from pipecat_tts_cache.turn import Turn
 from pipecat_tts_cache.utterance import Word
+from pipecat_tts_cache.whole_body import read_along
 
 _RUNNING_ON = 0.8
 """A first word this far into the live audio before it is on a clock that runs on."""
@@ -97,6 +98,8 @@ class LiveSpeech:
             raise
         for name, value in self._profile.fresh_state.items():
             setattr(self._host, name, value)
+        if self._profile.tells_every_word:
+            sentence.recording.must_tell = sentence.text
         self._depart(sentence)
         await sentence.turn.open(sentence)
         await self._send(sentence, sentence.text)
@@ -198,8 +201,11 @@ class LiveSpeech:
         if not sentence.unclosed:
             await below.on_turn_context_created(context_id)
             sentence.opened = self._host._push_start_frame
-        frames = self._observed(sentence, below.run_tts(text, context_id))
-        await below.tts_process_generator(context_id, frames)
+        with read_along(self._host, self._profile.whole_body) as body:
+            frames = self._observed(sentence, below.run_tts(text, context_id))
+            await below.tts_process_generator(context_id, frames)
+        if not body.whole:
+            sentence.recording.fail(NotStored.NO_END)
         sentence.unclosed = not sentence.ended and not self.flight.may_close()
         if not (sentence.ended or sentence.unclosed or self._profile.closes_itself):
             await below.on_turn_context_completed()

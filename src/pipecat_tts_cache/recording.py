@@ -31,6 +31,8 @@ class Recording:
         self.num_channels = 0
         self.words: list[Word] = []
         self.failure: NotStored | None = None
+        self.must_tell = ""
+        """A text of which every word has to be told, or it was not spoken to its end."""
         self._chunks: list[bytes] = []
         self._size = 0
         self._split_sample = b""
@@ -115,7 +117,13 @@ class Recording:
         starts = [word.start for word in self.words]
         latest = self.seconds + _WORD_SLACK
         in_order = all(one <= other for one, other in pairwise(starts))
-        return in_order and all(math.isfinite(start) and 0 <= start <= latest for start in starts)
+        sane = all(math.isfinite(start) and 0 <= start <= latest for start in starts)
+        return in_order and sane and self._tells_enough()
+
+    def _tells_enough(self) -> bool:
+        needed = [character for character in self.must_tell if character.isalnum()]
+        told = "".join(word.text for word in self.words)
+        return not needed or needed == [character for character in told if character.isalnum()]
 
     def _keep(self, audio: bytes) -> bytes:
         if audio:

@@ -44,6 +44,10 @@ class ServiceProfile:
             them, with the values that they have when there is nothing to shape.
         unreported_word: The attributes that hold the last word of a sentence and its time (in
             seconds), for services that keep it to themselves.
+        tells_every_word: Whether every word of a text is told with its time, so that a sentence
+            with words missing was not spoken to its end.
+        whole_body: The attribute that holds the session of aiohttp, and what only a whole answer
+            contains, for services that take no notice of an error in an answer.
         running_clock: Whether word times may run on over sentences without `fresh_state` saying
             how to stop it, as may be the case in a service nobody has listed.
         fixed_settings: Settings that no update changes while running, whatever the service says.
@@ -66,6 +70,8 @@ class ServiceProfile:
     fresh_state: Mapping[str, Any] = field(default_factory=dict)
     sentence_state: Mapping[str, Any] = field(default_factory=dict)
     unreported_word: tuple[str, str] | None = None
+    tells_every_word: bool = False
+    whole_body: tuple[str, bytes] | None = None
     running_clock: bool = False
     fixed_settings: frozenset[str] = frozenset()
     updated_settings: frozenset[str] | None = None
@@ -125,7 +131,12 @@ _PROFILES: Mapping[str, ServiceProfile] = {
     "KokoroTTSService": ServiceProfile(
         inline=True, file_arguments=frozenset({"model_path", "voices_path"})
     ),
-    "MiniMaxHttpTTSService": ServiceProfile(inline=True, neutral_arguments=frozenset({"group_id"})),
+    "MiniMaxHttpTTSService": ServiceProfile(
+        inline=True,
+        neutral_arguments=frozenset({"group_id"}),
+        # It takes no notice of errors in a body. The last event of a whole one says how long it is.
+        whole_body=("_session", b'"extra_info"'),
+    ),
     "MistralTTSService": _INLINE,
     "NeuphonicHttpTTSService": _INLINE,
     "NvidiaSageMakerHTTPTTSService": _INLINE,
@@ -166,7 +177,8 @@ _PROFILES: Mapping[str, ServiceProfile] = {
         },
     ),
     "HumeTTSService": _INLINE_WITH_CLOCK,
-    "InworldHttpTTSService": _INLINE_WITH_CLOCK,
+    # It takes no notice of errors in a body, which then ends before the words do.
+    "InworldHttpTTSService": replace(_INLINE_WITH_CLOCK, tells_every_word=True),
     "SpeechifyHttpTTSService": ServiceProfile(
         inline=True, fresh_state=_CLOCK, neutral_settings=frozenset({"safety_identifier"})
     ),
