@@ -167,3 +167,20 @@ def test_what_may_be_stored_can_be_replayed(
     )
     if recording.judge() is None:
         assert utterance.is_sound()
+
+
+@pytest.mark.parametrize("told", [[], ["Two", "is"], ["Two", "is", "over", "there", "too"]])
+def test_words_that_are_not_those_of_the_text_rule_out_storing(told: list[str]) -> None:
+    """Where every word has to be told, one too few or too many shows that something is wrong."""
+    recording = recorded(1.0, *(Word(text, 0.1) for text in told))
+    assert recording.judge() is None
+    recording.must_tell = "Two is over there."
+    assert NotStored.WORDS is recording.judge()
+
+
+@pytest.mark.parametrize("told", [["Two", "is", "over", "there"], ["Two is over", "there."]])
+def test_it_does_not_matter_how_words_are_cut(told: list[str]) -> None:
+    """Punctuation and white space may be told or not, and words may come together."""
+    recording = recorded(1.0, *(Word(text, 0.1) for text in told))
+    recording.must_tell = "Two is over there."
+    assert recording.judge() is None

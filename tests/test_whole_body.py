@@ -1,0 +1,79 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""An answer that breaks off in order is noticed where the service does not notice it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipecat_tts_cache import MemoryCacheBackend
+from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Fault
+from pipecat_tts_cache.whole_body import Body, read_along
+from tests.cached import KINDS
+from tests.stored import check_store
+
+
+class Service:
+    """A service with a session."""
+
+    def __init__(self) -> None:
+        self._session = object()
+
+
+@given(st.binary(max_size=20), st.binary(max_size=20), st.lists(st.integers(1, 6), max_size=20))
+def test_the_mark_is_found_however_the_body_is_cut(
+    before: bytes, behind: bytes, sizes: list[int]
+) -> None:
+    """A mark may be spread over several chunks."""
+    body, rest = Body(b"the end"), before + b"the end" + behind
+    for size in sizes:
+        body.read(rest[:size])
+        rest = rest[size:]
+    body.read(rest)
+    assert body.whole
+
+
+def test_a_body_without_the_mark_is_not_whole() -> None:
+    """Neither is one that only begins with it."""
+    body = Body(b"the end")
+    assert not body.whole
+    body.read(b"not the e")
+    body.read(b"n")
+    assert not body.whole
+
+
+def test_a_service_is_left_as_it_was() -> None:
+    """It has its own session again, unless it has taken a new one meanwhile."""
+    service = Service()
+    session, new = service._session, object()
+    with read_along(service, ("_session", b"the end")):
+        assert service._session is not session
+    assert session is service._session
+    with read_along(service, ("_session", b"the end")):
+        service._session = new
+    assert new is service._session
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"), [("MiniMaxHttpTTSService", "no_end"), ("InworldHttpTTSService", "words")]
+)
+async def test_half_a_sentence_is_not_stored(title: str, reason: str) -> None:
+    """What is broken off by an error that the service does not look at is asked for again."""
+    kind, backend = KINDS[title], MemoryCacheBackend()
+    async with kind.server() as server:
+        tts = kind.with_cache(server, cache_backend=backend)
+        async with running(tts) as bot:
+            server.fail(Fault.BROKEN)
+            for _ in range(3):
+                await bot.speak("Two is over there.")
+                said = await bot.until_quiet()
+            stats = await tts.get_cache_stats()
+    assert {reason: 1} == stats["not_stored"]
+    assert 2 == len(server.requests)
+    assert "Two is over there." == said.contexts[-1].heard.text
+    assert ["Two is over there."] == check_store(backend)
