@@ -48,10 +48,16 @@ class ElevenLabsDialogueServer(WebSocketServer):
     connection alive. What is against the protocol ends the connection.
 
     Args:
-        pacing: See `Provider`.
+        cuts_words: Whether a chunk may end in the middle of a word. Without a cache, a speak frame
+            inside an LLM turn then loses its words' times: two contexts share one broken word.
+        kwargs: Pacing, see `Provider`.
     """
 
     address = "url"
+
+    def __init__(self, *, cuts_words: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cuts_words = cuts_words
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Answer on the path for several contexts on a connection."""
@@ -65,8 +71,8 @@ class ElevenLabsDialogueServer(WebSocketServer):
         return {**super().options(), "settings": settings}
 
     def cuts(self, request: Request) -> list[int]:
-        """Cut between characters, in the middle of words too."""
-        return cuts_between_characters(request, self.chunk_ms, in_words=True)
+        """Cut between characters."""
+        return cuts_between_characters(request, self.chunk_ms, in_words=self.cuts_words)
 
     async def receive(self, peer: Peer, message: dict[str, Any]) -> None:
         """Register a context, take text for it, flush, close or keep it, or end the connection."""

@@ -68,4 +68,4 @@ class SmallestServer(WebSocketServer):
         await line.peer.send({**common, "status": "error", "error": "Synthesis failed"})
 
 
-KINDS = (Kind(service="SmallestTTSService", server=SmallestServer, voices=("sophia", "avery")),)
+KINDS = (Kind(service="SmallestTTSService", server=SmallestServer, voices=("meher", "avery")),)
