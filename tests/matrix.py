@@ -22,8 +22,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from pipecat_tts_cache.services import ServiceProfile, profile_of
-from pipecat_tts_cache.testing import Report, check_cache
+from pipecat_tts_cache.services import profile_of
+from pipecat_tts_cache.testing import Fault, Report, check_cache
 from tests.cached import ALL_KINDS, KINDS
 from tests.providers.kind import Kind
 
@@ -83,15 +83,11 @@ def row(kind: Kind, report: Report) -> str:
         f"`{kind.service}`" + (f" ({kind.name})" if kind.name else ""),
         "yes" if report.cached else f"no: {', '.join(sorted(report.bypassed))}",
         "yes" if report.word_times else "no",
-        _at_once(profile) if report.cached else "",
+        str(profile.in_flight) if report.cached else "",
         kind.limits,
         "; ".join(_incomparable(report)),
     ]
     return f"| {' | '.join(cells)} |".replace("  |", " |")
-
-
-def _at_once(profile: ServiceProfile) -> str:
-    return str(profile.in_flight)
 
 
 def _incomparable(report: Report) -> Iterable[str]:
@@ -105,8 +101,6 @@ def _incomparable(report: Report) -> Iterable[str]:
 
 def page(rows: Iterable[str]) -> str:
     """Write the page."""
-    from pipecat_tts_cache.testing import Fault  # noqa: PLC0415
-
     head = _HEAD.format(
         interruptions=INTERRUPTIONS,
         faults=len(Fault),

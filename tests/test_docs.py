@@ -138,6 +138,16 @@ def test_the_store_in_the_documentation_keeps_the_contract(tmp_path: Path) -> No
     assert " passed" in outcome.stdout
 
 
+async def test_the_documented_certificate_is_earned() -> None:
+    """The service that shows how to certify one passes, and what it prints is what is printed."""
+    names: dict[str, Any] = {"__name__": "snippet"}
+    for line, code in snippets("docs/testing.md", "python"):
+        await run(code, "docs/testing.md", line, names)
+    await names["test_nobody_can_tell"]()
+    (printed,) = (code for _, code in snippets("docs/testing.md", "text"))
+    assert printed.strip() == str(names["report"])
+
+
 @pytest.mark.usefixtures("lets_redis_introduce_itself")
 async def test_the_named_permissions_suffice(own_server: Server) -> None:
     """A Redis user with the permissions that docs/stores.md names can do all a store does."""

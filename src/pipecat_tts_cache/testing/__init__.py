@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Request,
     )
     from pipecat_tts_cache.testing.report import Finding, Report
-    from pipecat_tts_cache.testing.simulated_time import simulated_time
+    from pipecat_tts_cache.testing.simulation import simulated_time
     from pipecat_tts_cache.testing.store_contract import StoreContract
     from pipecat_tts_cache.testing.view import View, differences
     from pipecat_tts_cache.testing.voice import Heard, Speech, listen, speak
@@ -72,7 +72,7 @@ _MODULES = {
         "Request",
     ),
     "report": ("Finding", "Report"),
-    "simulated_time": ("simulated_time",),
+    "simulation": ("simulated_time",),
     "store_contract": ("StoreContract",),
     "view": ("View", "differences"),
     "voice": ("Heard", "Speech", "listen", "speak"),

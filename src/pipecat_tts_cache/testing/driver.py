@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat.frames.frames import (
-    ControlFrame,
     EndFrame,
     ErrorFrame,
     Frame,
@@ -38,7 +37,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
-from pipecat_tts_cache.testing.simulated_time import real_time, simulated_time
+from pipecat_tts_cache.testing.pipecat_versions import LastingFrame, listeners
+from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from pipecat_tts_cache.testing.view import Captured, View, view
 
 PATIENCE = 10.0
@@ -46,10 +46,10 @@ PATIENCE = 10.0
 
 
 @dataclass
-class _Mark(ControlFrame):
+class _Mark(LastingFrame):
     """Travels behind what was sent before it, and so tells when that is through."""
 
-    number: int
+    number: int = 0
 
 
 class _Tap(FrameProcessor):
@@ -191,7 +191,6 @@ class Bot:
         """
         self._marks += 1
         mark = _Mark(self._marks)
-        mark.interruptible = False
         await self.send(mark)
         await self.until(lambda: mark in self._arrived, patience=patience)
         return self.said()
@@ -290,6 +289,7 @@ async def running(
             _Tap(FrameDirection.UPSTREAM, bot.note_up),
             service,
             _Tap(FrameDirection.DOWNSTREAM, bot.note_down),
+            *listeners(),
             *behind,
             assistant or LLMAssistantAggregator(context),
             _Tap(FrameDirection.DOWNSTREAM, bot.note_end),

@@ -66,7 +66,7 @@ def _flaws_of(utterance: Utterance, provider: Provider) -> Iterator[str]:
     if letters(heard.text) != letters(request.text):
         yield f"says only {heard.text!r}"
     voice = request.settings.get("voice")
-    if None not in (voice, utterance.voice) and str(voice) != str(utterance.voice):
+    if None not in (voice, utterance.voice) and str(utterance.voice) not in str(voice):
         yield f"is filed under voice {utterance.voice!r}, and was spoken by {voice!r}"
     yield from _misplaced_words(utterance, heard)
 

@@ -1,0 +1,230 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""check_cache passes what is right, and says in plain words what is not."""
+
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import Frame, TTSStoppedFrame
+from pipecat.processors.frame_processor import FrameDirection
+
+from pipecat_tts_cache import testing
+from pipecat_tts_cache.services import UNLISTED
+from pipecat_tts_cache.testing import Provider, Refused, Report, check_cache
+from tests.cached_scripted import (
+    CACHED_SCRIPTED,
+    CachedEndless,
+    CachedInline,
+    CachedOverlapping,
+    CachedSharedClock,
+)
+from tests.scripted import InlineService
+
+SETTINGS = {"sample_rate": 8000, "voices": ("anna", "ben"), "interruptions": 2}
+PROVIDER = replace(UNLISTED, neutral_arguments=frozenset({"provider"}))
+
+
+async def check(service: type, **options: Any) -> Report:
+    """Check a scripted service."""
+    provider = Provider(turns=[1, 3, 2])
+    return await check_cache(
+        service, provider, arguments={"provider": provider}, **{**SETTINGS, **options}
+    )
+
+
+def told(report: Report) -> str:
+    """What a service author reads."""
+    assert not report.passed
+    return str(report)
+
+
+# What is right
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CACHED_SCRIPTED if kind != "unlisted words"])
+async def test_services_of_every_kind_pass(kind: str) -> None:
+    """A service that is treated as it is passes, and everything was tried."""
+    report = await check(CACHED_SCRIPTED[kind])
+    assert report.passed, str(report)
+    assert (kind != "endless") == report.cached
+    assert 10 == report.tried["faults"]
+    assert 12 == report.tried["conversations"]
+    assert (8 if report.cached else 1) == report.tried["mixes"]
+    assert (4 if report.cached else 2) == report.tried["interruptions"]
+
+
+class Bare(InlineService):
+    tts_cache_profile = PROVIDER
+
+
+async def test_a_bare_class_is_cached_by_itself() -> None:
+    """Nobody needs to write the cached class for a check."""
+    report = await check(Bare, only=["mixes"])
+    assert report.passed, str(report)
+    assert report.cached
+    assert "Bare" == report.service
+
+
+async def test_a_function_may_make_the_service() -> None:
+    """It is given the arguments of the mixin, or none."""
+    provider = Provider()
+    given: list[set[str]] = []
+
+    def make(**cache: Any) -> Any:
+        given.append(set(cache))
+        return CachedInline(provider, **cache)
+
+    report = await check_cache(make, provider, sample_rate=8000, only=["mixes"])
+    assert report.passed, str(report)
+    assert [set(), {"cache_backend"}] == sorted(
+        map(set, {frozenset(each) for each in given}), key=len
+    )
+
+
+async def test_every_frame_is_interrupted() -> None:
+    """Unless told otherwise, a turn is interrupted at each of its frames."""
+    report = await check(CachedInline, interruptions=None, only=["interruptions"])
+    assert report.tried["interruptions"] > 60
+
+
+async def test_what_is_not_cached_is_said() -> None:
+    """Who is left alone passes, and the report says why nothing was cached."""
+    report = await check(CachedEndless, only=["mixes"])
+    assert {"end_unknown"} == report.bypassed
+    assert "nothing was cached (end_unknown)" in str(report)
+
+
+# What is not
+
+
+class Stopless(CachedOverlapping):
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        stats = await self.get_cache_stats()
+        if not (isinstance(frame, TTSStoppedFrame) and stats["hits"]):
+            await super().push_frame(frame, direction)
+
+
+async def test_a_missing_stop_is_found() -> None:
+    """A turn that does not stop once it had a hit."""
+    report = told(await check(Stopless, only=["mixes"]))
+    assert "a turn of hit, miss, miss: context 0: stopped: expected 1, got 0" in report
+    assert "a turn of miss, miss, miss: context 0" not in report
+
+
+class Mistreated(CachedSharedClock):
+    tts_cache_profile = replace(CachedSharedClock.tts_cache_profile, in_flight=3)
+
+
+async def test_mixed_up_words_are_found() -> None:
+    """Sentences that share a word clock and are spoken at once all the same."""
+    assert "a turn of miss, miss, miss: context 0: word texts" in told(
+        await check(Mistreated, only=["mixes"])
+    )
+
+
+class Voiceless(CachedInline):
+    tts_cache_profile = replace(CachedInline.tts_cache_profile, fixed_settings=frozenset({"voice"}))
+
+
+async def test_a_wrong_voice_is_found() -> None:
+    """A key that does not follow the voice."""
+    report = told(await check(Voiceless, only=["voices"]))
+    assert "a change of voice in a turn" in report
+    assert "voices: expected ['ben'" in report
+
+
+class Careless(InlineService):
+    """Takes an error in the middle for the end."""
+
+    tts_cache_profile = PROVIDER
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        request = await self.ask(text, context_id)
+        try:
+            async for piece in self.provider.pieces(request):
+                yield self.frame(piece, context_id)
+        except Refused:
+            return
+
+
+async def test_a_broken_record_is_found() -> None:
+    """What was cut off, and ended as if it had not been."""
+    report = told(await check(Careless, only=["faults"]))
+    where = "a provider that gives half of the audio, then an error message"
+    assert f"{where}: 'Two is over there.' was stored" in report
+    assert "what was stored for 'Two is over there.' is not whole" in report
+
+
+class Expensive(CachedInline):
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        await self.start_tts_usage_metrics(text)
+        async for frame in super().run_tts(text, context_id):
+            yield frame
+
+
+async def test_usage_of_a_hit_is_found() -> None:
+    """Characters that are billed though nobody was asked for them."""
+    report = told(await check(Expensive, only=["conversations"]))
+    assert "a speak frame, from the cache: usage of 18 characters is reported" in report
+
+
+class Forgetful(CachedInline):
+    tts_cache_profile = replace(CachedInline.tts_cache_profile, neutral_arguments=frozenset())
+
+
+async def test_what_has_no_key_is_said() -> None:
+    """A service whose speech has no key is not cached, and that is said."""
+    report = await check(Forgetful, only=["mixes"])
+    assert not report.cached
+    assert "nothing was cached (no_key)" in str(report)
+
+
+# Misuse
+
+
+async def test_only_services_are_checked() -> None:
+    """A factory that gives something else is refused at once."""
+    with pytest.raises(TypeError, match="make_service must give a TTSService, not a object"):
+        await check_cache(lambda **_: object(), Provider())  # type: ignore[arg-type,return-value]
+
+
+async def test_a_function_must_add_the_mixin() -> None:
+    """A function that gives a bare service is told what else to pass."""
+    provider = Provider()
+    with pytest.raises(TypeError, match="may be the class of the service itself"):
+        await check_cache(lambda **_: InlineService(provider), provider, sample_rate=8000)
+
+
+async def test_there_are_only_these_checks() -> None:
+    """A check that is not there is refused at once."""
+    with pytest.raises(ValueError, match="and no 'everything'"):
+        await check(CachedInline, only=["everything"])
+
+
+def test_pipecat_is_imported_when_it_is_used() -> None:
+    """The names are there without it; the voice and the provider do not need it."""
+    code = (
+        "import sys; from pipecat_tts_cache import testing; dir(testing); "
+        "from pipecat_tts_cache.testing import Provider, listen, speak; "
+        "sys.exit('pipecat' in sys.modules)"
+    )
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_the_public_names() -> None:
+    """What is promised is there."""
+    assert sorted(testing.__all__) == testing.__all__ == dir(testing)
+    for name in testing.__all__:
+        assert getattr(testing, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = testing.nothing
