@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 from pipecat.frames.frames import AggregatedTextFrame, Frame
 
-from pipecat_tts_cache import MemoryCacheBackend, ServiceProfile, TTSCacheMixin
+from pipecat_tts_cache import (
+    CacheKey,
+    MemoryCacheBackend,
+    ServiceProfile,
+    TTSCacheMixin,
+    Utterance,
+)
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider, Request
 from tests.cached import KINDS
@@ -263,3 +269,27 @@ async def test_replayed_frames_are_of_the_recommended_size(kind: str) -> None:
     assert live.audio == replayed.audio
     assert {500.0} == set(replayed.frame_ms[:-1])
     assert 0 < replayed.frame_ms[-1] <= 500
+
+
+class ThinkingBackend(MemoryCacheBackend):
+    """Never comes to an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def get(self, key: CacheKey) -> Utterance | None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return None
+
+
+async def test_interrupted_during_a_look_up_a_turn_leaves_no_context_behind(kind: str) -> None:
+    """Pipecat keeps nothing of a turn that is interrupted before anything of it was heard."""
+    backend = ThinkingBackend()
+    tts: Any = CACHED_SCRIPTED[kind](cache_backend=backend, cache_lookup_timeout=LONG)
+    async with running(tts, sample_rate=8000) as bot:
+        await bot.llm_turn(SENTENCES)
+        await backend.asked.wait()
+        await bot.interrupt()
+        assert {} == tts._tts_contexts

@@ -373,6 +373,7 @@ class Conductor:
             survives = context is not None and not context.interruptible
             if not survives and not self._below.audio_context_available(turn.context_id):
                 await self.interrupt(turn)
+                self._host._tts_contexts.pop(turn.context_id, None)  # as Pipecat does for others
         current = self._host._turn_context_id
         self._left_alone = {
             context_id: reason
