@@ -40,6 +40,7 @@ _REMARKS: Mapping[str, str] = {
     "DeepgramFluxTTSService": _TOKENS,
     "NvidiaTTSService": 'with `synthesis_mode="stitched"` it is taken for a streaming service',
     "RimeNonJsonTTSService": _DEPRECATED,
+    "TogetherTTSService": "its provider may find several sentences in one, and end each of them",
     "XTTSService": _DEPRECATED,
 }
 

@@ -215,7 +215,6 @@ _PROFILES: Mapping[str, ServiceProfile] = {
         inline=False, in_flight=3, names_context=False, closes_per_minute=20
     ),
     "SarvamTTSService": _IN_ORDER,
-    "TogetherTTSService": replace(_IN_ORDER, closes_itself=True),
     "XAITTSService": _IN_ORDER,
     # Streaming, no end signal.
     "AsyncAITTSService": _NO_CERTAIN_END,
@@ -224,6 +223,8 @@ _PROFILES: Mapping[str, ServiceProfile] = {
     "NvidiaSageMakerTTSService": _NO_CERTAIN_END,
     "RimeNonJsonTTSService": _NO_CERTAIN_END,
     "SmallestTTSService": _NO_CERTAIN_END,
+    # One end signal for each sentence that the provider finds in a text, however many these are.
+    "TogetherTTSService": replace(_IN_ORDER, closes_itself=True, certain_end=False),
 }
 
 
