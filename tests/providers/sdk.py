@@ -30,7 +30,7 @@ from pipecat_tts_cache.testing.provider import (
     Refused,
     Request,
 )
-from pipecat_tts_cache.testing.simulated_time import wait_for_loop
+from pipecat_tts_cache.testing.simulation import wait_for_loop
 from tests.providers.http import SessionServer
 from tests.providers.server import Server
 

@@ -206,11 +206,13 @@ class GeminiServer(ClientServer):
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Gemini's names."""
+        from google.genai.types import SpeechConfig
+
         form = asked.pop("generationConfig")
         demand(form, responseModalities=["AUDIO"])
-        speech = form.pop("speechConfig")
-        asked["voice"] = speech["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"]
-        asked["language"] = speech["languageCode"]
+        speech = SpeechConfig.model_validate(form.pop("speechConfig"))
+        asked["voice"] = speech.voice_config.prebuilt_voice_config.voice_name
+        asked["language"] = speech.language_code
         (content,) = asked.pop("contents")
         (part,) = content["parts"]
         return part["text"], GEMINI_SAMPLE_RATE
