@@ -34,6 +34,8 @@ ALLOWED = [
     ("io.TextIOWrapper.read", "openai/_base_client.py", {"__init__"}),
     # It looks for the system's certificates, unless SSL_CERT_FILE says where they are.
     ("os.stat", "openai/_base_client.py", {"__init__"}),
+    # It looks for the voice before it loads it.
+    ("os.stat", "pipecat/services/piper/tts.py", {"__init__"}),
 ]
 """Functions that block, and the file and the functions in it that may call them."""
 

@@ -15,8 +15,8 @@ from typing import Any
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache import TTSCacheMixin
-from tests.pipecat_services import importable
 from tests.providers.server import Server
+from tests.providers.stand_ins import StandIns, import_service
 
 
 @cache
@@ -42,6 +42,7 @@ class Kind:
         prepare: What to do with a new service, where no argument says where the provider is.
         simulate_time: Whether the server lives on the event loop alone, without threads.
         sample_rate: Of the pipeline, in Hz: one at which the service does not resample.
+        stand_ins: For the modules of a library that not everybody can install.
     """
 
     service: str
@@ -54,6 +55,7 @@ class Kind:
     prepare: Callable[[Any, Any], None] | None = None
     simulate_time: bool = True
     sample_rate: int = 24_000
+    stand_ins: StandIns = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -63,12 +65,15 @@ class Kind:
     @property
     def available(self) -> bool:
         """Whether the class can be imported here."""
-        return self.service in importable()
+        try:
+            return bool(self.bare)
+        except KeyError:
+            return False
 
     @property
     def bare(self) -> type[TTSService]:
         """Pipecat's class."""
-        return importable()[self.service]
+        return import_service(self.service, self.stand_ins)
 
     @property
     def cached(self) -> type[TTSCacheMixin]:

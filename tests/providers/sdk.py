@@ -104,8 +104,8 @@ class LibraryServer(ReplacingServer):
         for answer in list(self._answers):
             answer.cancel()
 
-    async def answer(self, text: str, sample_rate: int, **settings: Any) -> AsyncIterator[Piece]:
-        """Speak a text, with what goes wrong as the library's exceptions.
+    async def take(self, text: str, sample_rate: int, **settings: Any) -> Request:
+        """Note down what is asked for.
 
         Args:
             text: What to say.
@@ -115,7 +115,10 @@ class LibraryServer(ReplacingServer):
         if not self._up:
             raise self.lost()
         self.connections = 1
-        request = await self.ask(text, connection=1, sample_rate=sample_rate, **settings)
+        return await self.ask(text, connection=1, sample_rate=sample_rate, **settings)
+
+    async def speak(self, request: Request) -> AsyncIterator[Piece]:
+        """Speak, with what goes wrong as the library's exceptions."""
         try:
             async for piece in self.pieces(request):
                 yield piece
@@ -127,6 +130,11 @@ class LibraryServer(ReplacingServer):
             await self._never()
         if request.fault is Fault.ERROR_AFTER_END:
             raise self.lost()
+
+    async def answer(self, text: str, sample_rate: int, **settings: Any) -> AsyncIterator[Piece]:
+        """Take a request and speak it."""
+        async for piece in self.speak(await self.take(text, sample_rate, **settings)):
+            yield piece
 
     async def whole_answer(self, text: str, sample_rate: int, **settings: Any) -> bytes:
         """Return the audio of `answer`."""
@@ -204,4 +212,3 @@ def exact_floats(audio: bytes) -> Any:
 
     samples = np.frombuffer(audio, dtype="<i2").astype(np.float64)
     return ((samples + 0.5 * np.sign(samples)) / 32767).astype("<f4")
-
