@@ -129,6 +129,7 @@ KINDS = (
         service="BlandTTSService",
         server=BlandServer,
         arguments={"text_aggregation_mode": TextAggregationMode.SENTENCE},
+        voices=("29158307-9893-4149-8a75-bc9ce313d64e", "another"),
         limits="one turn at a time, ended by the next; 60 seconds without a message",
     ),
 )

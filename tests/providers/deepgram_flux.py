@@ -101,6 +101,7 @@ KINDS = (
         service="DeepgramFluxTTSService",
         server=DeepgramFluxServer,
         arguments={"text_aggregation_mode": TextAggregationMode.SENTENCE},
+        voices=("flux-heather-en", "flux-alexis-en"),
         limits="one turn at a time, others wait",
     ),
 )

@@ -17,6 +17,7 @@ from tests.providers.server import Server
 from tests.providers.websocket import Line, Peer, WebSocketServer
 
 PATH = "/v1/tts/live"
+VOICES = ("one", "another")
 
 
 class FishServer(WebSocketServer):
@@ -27,8 +28,10 @@ class FishServer(WebSocketServer):
     """
 
     def options(self) -> dict[str, Any]:
-        """Return the constructor arguments; none of them says where the provider is."""
-        return {"api_key": "key"}
+        """Return the constructor arguments, with a voice; none says where the provider is."""
+        from pipecat.services.fish.tts import FishAudioTTSService
+
+        return {"api_key": "key", "settings": FishAudioTTSService.Settings(voice=VOICES[0])}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Answer on Fish Audio's path."""
@@ -104,4 +107,4 @@ def point_at(service: Any, server: Server) -> None:
     service._base_url = server.url + PATH
 
 
-KINDS = (Kind(service="FishAudioTTSService", server=FishServer, prepare=point_at),)
+KINDS = (Kind(service="FishAudioTTSService", server=FishServer, voices=VOICES, prepare=point_at),)
