@@ -104,13 +104,15 @@ class Loudspeaker(BaseOutputTransport):
     Args:
         log: Where to.
         sample_rate: Of what is played, in Hz; that of the pipeline if left out.
+        chunk_ms: How much is played at once, in milliseconds.
     """
 
-    def __init__(self, log: Log, sample_rate: int | None = None) -> None:
+    def __init__(self, log: Log, sample_rate: int | None = None, *, chunk_ms: int = 40) -> None:
         super().__init__(
             TransportParams(
                 audio_out_enabled=True,
                 audio_out_sample_rate=sample_rate,
+                audio_out_10ms_chunks=chunk_ms // 10,
                 audio_out_end_silence_secs=0,
             )
         )
