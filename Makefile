@@ -15,7 +15,7 @@ SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo voice-bot test lint types bench clean
+.PHONY: help demo voice-bot call test lint types bench clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -23,13 +23,17 @@ help: ## Show this
 	@echo
 	@echo '  ARGS="…" is passed on: make demo ARGS="--redis redis://localhost:6379/0"'
 	@echo '                         make test ARGS="-k redis"'
+	@echo '  WITHOUT_KEYS=1 lets make voice-bot do without: it says what you type into its page.'
 	@echo '  PYTHON=… chooses the Python that .venv is made with.'
 
 demo: $(VENV)/.demo ## Hear a bot that remembers what it has said: no keys, no servers
 	@$(BIN)/python examples/demo_bot.py $(ARGS)
 
-voice-bot: $(VENV)/.voice ## Run the bot one would deploy: three keys, then http://localhost:7860
-	@$(BIN)/python examples/voice_bot.py $(ARGS)
+voice-bot: $(VENV)/.$(if $(WITHOUT_KEYS),call,voice) ## Run the bot one would deploy: three keys, then http://localhost:7860
+	@$(if $(WITHOUT_KEYS),WITHOUT_KEYS=1) $(BIN)/python examples/voice_bot.py $(ARGS)
+
+call: $(VENV)/.call ## Have a browser, Chromium, call that bot and check what is heard: no keys
+	@$(BIN)/python -m tests.browser_call $(ARGS)
 
 test: $(VENV)/.test ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

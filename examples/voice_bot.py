@@ -94,7 +94,7 @@ def services() -> tuple[FrameProcessor, FrameProcessor, TTSCacheMixin]:
         "cache_namespace": "voice-bot",
     }
     if WITHOUT_KEYS:
-        from demo.keyless import keyless_services
+        from demo.keyless import keyless_services  # noqa: PLC0415 (only in a clone)
 
         return keyless_services(**memory)
     stt = DeepgramSTTService(api_key=os.environ["DEEPGRAM_API_KEY"])

@@ -14,6 +14,7 @@ bot then speaks: live, and from its cache.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -26,25 +27,41 @@ from tests.browser_call.likeness import likeness, spoken
 
 TEXT = "Your parcel leaves our warehouse on Tuesday morning."
 OTHERS = (
+    "Your parcel leaves our warehouse on Friday morning.",
     "The refund will reach your account in nine working days.",
-    "Could you please tell me where you have bought it?",
 )
-LIKE = 0.6
-_PATIENCE = 120.0
+LIKE = 0.8
+_PATIENCE = 100.0
+_ATTEMPTS = 3
 _SLACK = 0.5
 _AUDIBLE = 0.05
 _FAILED, _UNUSABLE = 1, 2
 
 
 class Report:
-    """Says what was checked."""
+    """Says what was checked.
+
+    A machine with too much to do drops sound on its way to the browser, which no cache can mend: so
+    what is wrong with the sound only is tried again, and what is wrong with the cache is not.
+    """
 
     def __init__(self) -> None:
-        self.failed = False
+        self._failed: set[str] = set()
 
-    def check(self, claim: str, holds: object) -> None:
-        """Say whether a claim holds."""
-        self.failed |= not holds
+    @property
+    def failed(self) -> bool:
+        """Whether anything was wrong."""
+        return bool(self._failed)
+
+    @property
+    def again(self) -> bool:
+        """Whether only the sound was wrong."""
+        return self._failed == {"sound"}
+
+    def check(self, claim: str, holds: object, *, of: str = "sound") -> None:
+        """Say whether a claim holds, and whether it is one on the sound or on the cache."""
+        if not holds:
+            self._failed.add(of)
         print(f"  {'ok' if holds else 'FAILED':<8}{claim}", flush=True)
 
 
@@ -79,15 +96,35 @@ def hold(report: Report, bot: Bot, folder: Path, patience: Patience, expected: s
         caller.hang_up()
         statistics = bot.statistics(patience)
     syntheses = first.synthesized, second.synthesized
-    report.check(f"synthesized when new, and then no more {syntheses}", syntheses == (1, 0))
+    claim = f"synthesized when new, and then no more {syntheses}"
+    report.check(claim, syntheses == (1, 0), of="cache")
     counted = statistics["hits"], statistics["total_requests"]
-    report.check(f"the cache gave {counted[0]} of {counted[1]} sentences", counted == (1, 3))
+    claim = f"the cache gave {counted[0]} of {counted[1]} sentences"
+    report.check(claim, counted == (1, 3), of="cache")
     report.check(
         f"it came sooner: after {1000 * second.wait:.0f} ms, and not {1000 * first.wait:.0f} ms",
         second.wait < first.wait,
     )
     for url in sorted(caller.refused):
         print(f"  note    the page asked for {url}, and did without")
+
+
+def call(report: Report, expected: str) -> None:
+    """Start the bot, hold the call, and end all that was started.
+
+    Raises:
+        CallError: If there was no call; it tells what the bot has printed last.
+    """
+    patience = Patience(_PATIENCE)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        try:
+            with running_bot(folder, patience) as bot:
+                print(f"examples/voice_bot.py, without keys, at {bot.url}", flush=True)
+                hold(report, bot, folder, patience, expected)
+        except CallError as error:
+            log = (folder / "bot.log").read_text(encoding="utf-8", errors="replace")
+            raise CallError(f"{error}\n\nThe bot:\n{log[-5000:]}") from error
 
 
 def main() -> int:
@@ -102,19 +139,17 @@ def main() -> int:
         help="the sentence to be heard; with any but the default the checks have to fail",
     )  # fmt: skip
     arguments = parser.parse_args()
-    report, patience = Report(), Patience(_PATIENCE)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # not without the bot
+    for _ in range(_ATTEMPTS):
+        report = Report()
         try:
-            with running_bot(Path(folder), patience) as bot:
-                print(f"examples/voice_bot.py, without keys, at {bot.url}", flush=True)
-                hold(report, bot, Path(folder), patience, arguments.expect)
+            call(report, arguments.expect)
         except (CallError, EspeakError) as error:
             print(f"No call: {error}", file=sys.stderr)
-        else:
-            return _FAILED if report.failed else 0
-        if (log := Path(folder) / "bot.log").exists():
-            print(log.read_text(encoding="utf-8", errors="replace")[-5000:], file=sys.stderr)
-    return _UNUSABLE
+            return _UNUSABLE
+        if not report.again:
+            break
+    return _FAILED if report.failed else 0
 
 
 if __name__ == "__main__":

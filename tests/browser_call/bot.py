@@ -82,7 +82,14 @@ def running_bot(folder: Path, patience: Patience) -> Iterator[Bot]:
     plain = {k: v for k, v in os.environ.items() if not any(part in k for part in _OF_THE_USER)}
     with bot.log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, EXAMPLES / "voice_bot.py", "--transport", "webrtc", "--port", str(port)],
+            [
+                sys.executable,
+                EXAMPLES / "voice_bot.py",
+                "--transport",
+                "webrtc",
+                "--port",
+                str(port),
+            ],
             env=plain | {"WITHOUT_KEYS": "1", "PYTHON_DOTENV_DISABLED": "1"},
             cwd=folder,
             stdin=subprocess.DEVNULL,

@@ -41,7 +41,8 @@ _TRANSPORT = "SmallWebRTCTransport"
 
 def find_browser() -> str | None:
     """Find a Chromium or a Chrome: the one that CHROMIUM names, or one on the path."""
-    return shutil.which(os.environ.get("CHROMIUM", "")) or next(filter(None, map(shutil.which, _NAMES)), None)
+    named = os.environ.get("CHROMIUM", "")
+    return next(filter(None, map(shutil.which, (named, *_NAMES))), None)
 
 
 class Heard(NamedTuple):
@@ -65,12 +66,17 @@ class Caller:
         self._page = page
         self._patience = patience
         self.refused: set[str] = set()
+        self.console: list[str] = []
+        page.on("console", lambda message: self.console.append(message.text))
 
     def connect(self, url: str) -> Heard:
         """Open the page, call, and hear the greeting to its end."""
         self._page.route("**/*", self._route)
         self._page.add_init_script(path=_HERE / "ear.js")
         self._page.goto(url, timeout=self._timeout())
+        # Before that there is a button, too, but what it begins the page may not end.
+        initialized = self._page.get_by_text(re.compile("^initialized$", re.IGNORECASE))
+        initialized.first.wait_for(timeout=self._timeout())
         self._page.get_by_role("button", name="Connect").click(timeout=self._timeout())
         return self._hear()
 
@@ -144,10 +150,11 @@ def calling(bot: Bot, folder: Path, patience: Patience) -> Iterator[Caller]:
             timeout=1000 * patience.left,
         )
         page = context.pages[0]
+        caller = Caller(page, patience)
         try:
-            yield Caller(page, patience)
+            yield caller
         except Error as error:
-            page.screenshot(path=folder / "page.png")
-            raise CallError(f"On the page {bot.url}: {error}") from error
+            shown = [*page.locator("body").all_inner_texts(), *caller.console[-20:]]
+            raise CallError("\n".join([f"On the page {bot.url}: {error}", *shown])) from error
         finally:
             context.close()

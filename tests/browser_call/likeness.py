@@ -6,6 +6,7 @@
 
 """Whether two recordings are of the same sentence, whatever codec and line lie between them."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from demo.espeak import Manner, Speech, engine, worker
 _LOUD = 0.02  # of the loudest sample
 _STEP, _WINDOW = 0.01, 0.032  # seconds
 _EDGES = np.geomspace(100, 6000, 25)  # of the bands, in Hz
-_DYNAMICS = 1e-5  # what is so much weaker than the strongest is silence
+_DYNAMICS = 1e-5  # what is so much weaker than the strongest band is no sound
+_SILENCE = 1e-4  # and a step so much weaker than the strongest one is left out: the line has pauses
 _PIECE, _SLACK = 50, 12  # in steps: the line may move each half second by so much
 
 
@@ -69,28 +71,36 @@ def spoken(text: str, manner: Manner) -> Sound:
 def likeness(heard: Sound, expected: Sound) -> float:
     """Compare two recordings by how strong which band of frequencies is when.
 
-    Each half second of the one is looked for in the other, near where it should be, for a line and
-    its jitter buffer stretch what they carry.
+    Each half second of what is expected is looked for near where it should be, for a line and its
+    jitter buffer stretch what they carry. The least alike of them decides: a word that is wrong, or
+    missing, is enough.
 
     Returns:
         1 for the same sound, about 0 for two that have nothing to do with one another.
     """
     mine, theirs = _bands(heard.trimmed()), _bands(expected.trimmed())
-    if not len(mine) or not len(theirs):
+    alike, drift = [], 0
+    for begin in range(0, max(1, len(theirs) - _PIECE + 1), _PIECE):
+        rest = len(theirs) - begin
+        piece = theirs[begin : begin + (_PIECE if rest >= 2 * _PIECE else rest)]
+        found = {
+            at - begin: _correlation(mine[at : at + len(piece)], piece)
+            for at in range(max(0, begin + drift - _SLACK), begin + drift + _SLACK + 1)
+        }
+        drift = max(found, key=lambda place: found[place], default=drift)
+        alike.append(found.get(drift, 0.0))
+    return min(alike)
+
+
+def _correlation(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    if mine.shape != theirs.shape:
         return 0.0
-    found = np.zeros_like(theirs)
-    for begin in range(0, len(theirs), _PIECE):
-        piece = theirs[begin : begin + _PIECE]
-        places = range(max(0, begin - _SLACK), begin + _SLACK + 1)
-        candidates = [mine[at : at + len(piece)] for at in places if at + len(piece) <= len(mine)]
-        if candidates:
-            best = max(candidates, key=lambda each: float((each * piece).sum()))
-            found[begin : begin + len(piece)] = best
-    return float((found * theirs).sum() / max(np.linalg.norm(mine) * np.linalg.norm(theirs), 1e-9))
+    norm = np.linalg.norm(mine) * np.linalg.norm(theirs)
+    return float((mine * theirs).sum() / max(norm, 1e-9))
 
 
 def _bands(sound: Sound) -> NDArray[np.float64]:
-    """Return the loudness of each band, step by step, around its mean."""
+    """Return the loudness of each band, step by step without the silent ones, around its mean."""
     length = round(_WINDOW * sound.sample_rate)
     starts = np.arange(0, len(sound.samples) - length, _STEP * sound.sample_rate).astype(int)
     if not len(starts):
@@ -101,9 +111,10 @@ def _bands(sound: Sound) -> NDArray[np.float64]:
     bands = np.stack(
         [
             power[:, (low <= frequencies) & (frequencies < high)].sum(axis=1)
-            for low, high in zip(_EDGES, _EDGES[1:], strict=False)
+            for low, high in pairwise(_EDGES)
         ],
         axis=1,
     )
+    bands = bands[bands.sum(axis=1) > _SILENCE * bands.sum(axis=1).max()]
     loudness = np.log(bands + _DYNAMICS * bands.max())
     return np.asarray(loudness - loudness.mean(axis=0))
