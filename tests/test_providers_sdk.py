@@ -17,7 +17,7 @@ from pipecat_tts_cache.testing.view import View
 from tests.cached import KINDS, Kind
 
 SENTENCES = ["One is here. ", "Two is a well-known one."]
-PAGES = ("aws", "azure", "google", "local_models", "sdk_http")
+PAGES = ("aws", "azure", "google", "local_models", "nvidia", "sdk_http")
 TITLES = [
     kind.title
     for page in PAGES
