@@ -14,6 +14,8 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 from loguru import logger
 
+from tests.pipecat_versions import even_out
+
 settings.register_profile("tests", deadline=None)  # no timed test, on a machine shared with others
 settings.load_profile("tests")
 
@@ -24,6 +26,8 @@ class _ToLogging(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger(record.name).handle(record)
 
+
+even_out()
 
 logger.remove()
 logger.add(_ToLogging(), format="{message}", level="DEBUG")

@@ -37,6 +37,7 @@ from pipecat_tts_cache import (
     TTSCacheMixin,
 )
 from pipecat_tts_cache.breaker import CircuitBreaker
+from pipecat_tts_cache.pipecat_compat import TESTED
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.cached import KINDS
@@ -433,12 +434,16 @@ def test_the_readme_states_the_supported_versions() -> None:
 
 
 def test_ci_runs_on_the_supported_versions() -> None:
-    """The CI matrix holds every Python, and the oldest and the newest Pipecat."""
+    """The CI matrix holds every Python, and every Pipecat from the oldest that is supported on."""
     pythons, oldest, _ = supported()
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     matrix = dict(re.findall(r"^ +(python|pipecat): (\[.+\])$", workflow, re.MULTILINE))
     assert pythons == ast.literal_eval(matrix["python"])
-    assert [f"{oldest}.*", "newest"] == ast.literal_eval(matrix["pipecat"])
+    *pipecats, newest = ast.literal_eval(matrix["pipecat"])
+    first, last = (int(release.split(".")[1]) for release in TESTED.split(" to "))
+    assert f"1.{first}" == oldest
+    assert [f"1.{minor}.*" for minor in range(first, last)] == pipecats
+    assert "newest" == newest
 
 
 def test_the_changelog_begins_with_this_version() -> None:

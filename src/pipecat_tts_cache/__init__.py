@@ -14,6 +14,7 @@
     tts = CachedTTS(api_key=..., cache_backend=MemoryCacheBackend(), cache_ttl=86400)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipecat_tts_cache.backends import CacheBackend, CacheKey, MemoryCacheBackend
@@ -60,9 +61,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import on first use what is heavy: Pipecat, and the Redis client."""
     if name == "TTSCacheMixin":
-        from pipecat_tts_cache.mixin import TTSCacheMixin  # noqa: PLC0415
-
-        return TTSCacheMixin
+        return import_module(f"{__name__}.uncached").best_mixin()
     if name == "RedisCacheBackend":
         from pipecat_tts_cache.backends import RedisCacheBackend  # noqa: PLC0415
 

@@ -27,12 +27,12 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.services.tts_service import TTSService
-from pipecat.utils.context.word_timestamp_tracker import WordTimestamp
 
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.live import LiveSpeech
 from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.pipecat_compat import WordTimestamp, survives_interruption
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import Bypass
 from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
@@ -370,8 +370,8 @@ class Conductor:
         self.replaying = False
         for turn in list(self.turns.values()):
             context = self._host._tts_contexts.get(turn.context_id)
-            survives = context is not None and not context.interruptible
-            if not survives and not self._below.audio_context_available(turn.context_id):
+            spared = survives_interruption(context)
+            if not spared and not self._below.audio_context_available(turn.context_id):
                 await self.interrupt(turn)
                 self._host._tts_contexts.pop(turn.context_id, None)  # as Pipecat does for others
         current = self._host._turn_context_id

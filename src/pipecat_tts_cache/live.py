@@ -27,11 +27,10 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 from pipecat.services.tts_service import TTSService
-from pipecat.utils.context.word_timestamp_tracker import WordTimestamp
-from pipecat.utils.errors import ErrorCategory
 
 from pipecat_tts_cache.flight import Flight, LiveSentence
 from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.pipecat_compat import ErrorCategory, WordTimestamp
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import NotStored
 from pipecat_tts_cache.turn import Turn

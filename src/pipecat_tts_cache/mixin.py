@@ -27,18 +27,23 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.tts_service import TTSService
-from pipecat.services.websocket_service import WebsocketService
-from pipecat.utils.context.word_timestamp_tracker import WordTimestamp
 
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.conductor import Conductor
+from pipecat_tts_cache.needs import classes_below, steps_aside, unmet_needs
 from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
 from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.pipecat_compat import (
+    WebsocketService,
+    WordTimestamp,
+    end_what_is_due,
+)
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.services import profile_of
 from pipecat_tts_cache.stats import NotStored
 
 
+@steps_aside
 class TTSCacheMixin(TTSService):
     """Gives a Pipecat TTS service a memory for its own speech.
 
@@ -53,6 +58,8 @@ class TTSCacheMixin(TTSService):
         on_tts_cache_hit: Called with (service, context_id, text) when a sentence is replayed.
         on_tts_cache_miss: Called with (service, context_id, text) when it is spoken live.
     """
+
+    _tts_cache_works = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check that the mixin stands in front of the service.
@@ -121,7 +128,7 @@ class TTSCacheMixin(TTSService):
             should_cache=should_cache,
             cache_scope=cache_scope,
         )
-        *between, service = _classes_below(type(self))
+        *between, service = classes_below(type(self), TTSCacheMixin)
         profile = profile_of(type(self), websocket=isinstance(self, WebsocketService))
         reader = RequestReader(
             service_class=service, profile=profile, args=args, kwargs=kwargs, between=between
@@ -132,6 +139,10 @@ class TTSCacheMixin(TTSService):
         )
         self._tts_cache_in_speak_frame = False
         super().__init__(*args, **kwargs)
+        if unmet := unmet_needs(self, TTSCacheMixin, profile):
+            self._tts_cache_book.step_aside(unmet)
+            return
+        self._tts_cache_works = True
         self._register_event_handler("on_tts_cache_hit")
         self._register_event_handler("on_tts_cache_miss")
 
@@ -333,6 +344,10 @@ class TTSCacheMixin(TTSService):
         else:
             await super().remove_audio_context(context_id)
 
+    async def _disconnect_websocket(self) -> None:
+        await end_what_is_due(self._tts_cache.live.lose_connection)
+        await super()._disconnect_websocket()  # type: ignore[misc]  # only where there is one
+
     def audio_context_available(self, context_id: str) -> bool:
         """Tell whether an audio context is open.
 
@@ -429,19 +444,3 @@ class TTSCacheMixin(TTSService):
             self._tts_cache.replaying = False
         else:
             await super().stop_processing_metrics(*args, **kwargs)
-
-
-def _classes_below(cls: type) -> tuple[type, ...]:
-    """Find the service that a class caches, last, and what stands between it and the mixin."""
-    behind = cls.__mro__[cls.__mro__.index(TTSCacheMixin) + 1 :]
-    place, service = next(
-        (place, base)
-        for place, base in enumerate(behind)
-        if issubclass(base, TTSService) and set(behind[place:]) <= set(base.__mro__)
-    )
-    if getattr(service.run_tts, "__isabstractmethod__", False):
-        raise TypeError(
-            f"{cls.__name__} caches nothing: name a concrete TTS service behind the mixin, as in "
-            f"class CachedTTS(TTSCacheMixin, CartesiaTTSService)"
-        )
-    return behind[: place + 1]

@@ -35,6 +35,7 @@ class CacheOptions:
         store_text: Whether records hold the text that was spoken.
         should_cache: Which texts may be cached, or None for all.
         scope: "all", or "speak" for `TTSSpeakFrame` only.
+        usable: Whether Pipecat has what the cache needs. Not for users to set.
     """
 
     backend: CacheBackend | None = None
@@ -47,11 +48,12 @@ class CacheOptions:
     store_text: bool = True
     should_cache: ShouldCache | None = None
     scope: Scope = "all"
+    usable: bool = True
 
     @property
     def active(self) -> bool:
         """Whether there is a store and it is to be used."""
-        return self.enabled and self.backend is not None
+        return self.usable and self.enabled and self.backend is not None
 
 
 def checked_options(

@@ -9,7 +9,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -20,6 +20,7 @@ from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.options import CacheOptions
+from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
 from pipecat_tts_cache.store import Store
@@ -158,6 +159,22 @@ class Phrasebook:
         """
         if reason in _EXPLAINED and self.options.active:
             self._say(reason, _EXPLAINED[reason])
+
+    def step_aside(self, unmet: Sequence[str]) -> None:
+        """Use the cache no more, and say why.
+
+        Args:
+            unmet: What the cache needs and Pipecat, or the service, does not have.
+        """
+        if self.options.active:
+            self._say(
+                Bypass.PIPECAT_CHANGED,
+                f"Pipecat {pipecat_version()} is not as the cache needs it: missing or changed "
+                f"{'is' if len(unmet) == 1 else 'are'} {', '.join(unmet)}. Nothing is cached; the "
+                f"bot speaks as it does without the cache. Pipecat {TESTED} is tested: install "
+                f"such a release, or a newer pipecat-tts-cache",
+            )
+        self.options.usable = False
 
     def doubt(self, reason: NotStored) -> None:
         """Rule out the sentences that have ended but are not judged yet.

@@ -62,6 +62,7 @@ class Bypass(StrEnum):
         DISABLED: The cache is switched off.
         END_UNKNOWN: The service does not say when a sentence is complete.
         NO_KEY: Something that shapes the audio has no canonical form.
+        PIPECAT_CHANGED: Pipecat, or the service, has changed so that the mixin steps aside.
         SCOPE: An LLM turn, with `cache_scope="speak"`.
         SHOULD_CACHE: The predicate refused it.
         TOKENS: The service is sent tokens, not sentences.
@@ -71,6 +72,7 @@ class Bypass(StrEnum):
     DISABLED = "disabled"
     END_UNKNOWN = "end_unknown"
     NO_KEY = "no_key"
+    PIPECAT_CHANGED = "pipecat_changed"
     SCOPE = "scope"
     SHOULD_CACHE = "should_cache"
     TOKENS = "tokens"

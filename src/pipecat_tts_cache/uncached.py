@@ -1,0 +1,66 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""The mixin for a Pipecat that it cannot even be imported on: it takes the options, no more."""
+
+import inspect
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from loguru import logger
+
+from pipecat_tts_cache.backends.base import CacheBackend
+from pipecat_tts_cache.options import checked_options
+from pipecat_tts_cache.stats import Bypass, CacheStats
+
+
+@cache
+def best_mixin() -> type:
+    """Import the mixin, or make one that passes everything through.
+
+    Returns:
+        `TTSCacheMixin`, or a class with what users know of it.
+
+    Raises:
+        ImportError: If Pipecat is not installed.
+    """
+    try:
+        from pipecat_tts_cache.mixin import TTSCacheMixin  # noqa: PLC0415
+    except ImportError as error:
+        if not (error.name or "").startswith("pipecat."):
+            raise
+        return type("TTSCacheMixin", (_Uncached,), {"_reason": str(error)})
+    return TTSCacheMixin
+
+
+class _Uncached:
+    _reason = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        names = inspect.signature(checked_options).parameters
+        options = {name: kwargs.pop(name) for name in names if name in kwargs}
+        self._tts_cache_backend: CacheBackend | None = options.get("cache_backend")
+        self._tts_cache_stats = CacheStats()
+        self.cache_enabled = False
+        if self._tts_cache_backend is not None:
+            logger.warning(
+                f"TTS cache of {type(self).__name__}: Pipecat {version('pipecat-ai')} is not as "
+                f"the cache needs it: {self._reason}. Nothing is cached; the bot speaks as it does "
+                f"without the cache. Install an older Pipecat, or a newer pipecat-tts-cache."
+            )
+        super().__init__(*args, **kwargs)
+
+    def run_tts(self, *args: Any, **kwargs: Any) -> Any:
+        self._tts_cache_stats.bypassed[Bypass.PIPECAT_CHANGED] += 1
+        return super().run_tts(*args, **kwargs)  # type: ignore[misc]
+
+    async def get_cache_stats(self) -> dict[str, Any]:
+        return self._tts_cache_stats.as_dict(enabled=False, backend=None)
+
+    async def clear_cache(self, namespace: str | None = None) -> int:
+        backend = self._tts_cache_backend
+        return await backend.clear(namespace) if backend is not None else 0

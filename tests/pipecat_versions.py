@@ -1,0 +1,57 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What the tests do differently on some releases of Pipecat."""
+
+from importlib.util import find_spec
+
+from pipecat.frames.frames import Frame, TTSTextFrame
+from pipecat.utils import string
+from pipecat.utils.context.aggregated_frame_sequencer import AggregatedFrameSequencer
+from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
+
+
+def even_out() -> None:
+    """Make older releases do what the newest does, where the cache has no part in it."""
+    if find_spec("nltk"):
+        _split_sentences_without_data()
+    if not hasattr(WordCompletionTracker, "take_remaining_as_spoken"):
+        _tell_all_progress()
+
+
+def _split_sentences_without_data() -> None:
+    """Do without the data that Pipecat downloads before 1.12: untrained is enough for tests."""
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
+
+    tokenizer = PunktSentenceTokenizer()
+    string._sent_tokenizer = lambda: tokenizer.tokenize
+
+
+def _tell_all_progress() -> None:
+    """Have words that the provider keeps to itself told as progress, too, as 1.11 does."""
+    force_complete = AggregatedFrameSequencer.force_complete
+
+    def with_progress(
+        self: AggregatedFrameSequencer, context_id: str, last_word_pts: int
+    ) -> list[Frame]:
+        forced = [
+            slot
+            for slot in self._slots
+            if slot.context_id == context_id
+            and slot.tracker
+            and not slot.complete
+            and slot.tracker.get_remaining_tts_text()
+        ]
+        frames: list[Frame] = []
+        for frame in force_complete(self, context_id, last_word_pts):
+            frames.append(frame)
+            if isinstance(frame, TTSTextFrame):
+                progress = self._build_progress_frame(forced.pop(0), last_word_pts)
+                progress.accumulated_text, progress.remaining_text = progress.text, ""
+                frames.append(progress)
+        return frames
+
+    AggregatedFrameSequencer.force_complete = with_progress
