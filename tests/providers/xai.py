@@ -62,7 +62,8 @@ class XAIServer(WebSocketServer):
 
     async def deliver(self, line: Line, request: Request, piece: Piece) -> None:
         """Send the audio, and with it the characters that begin in it, timed by the utterance."""
-        message = {"type": "audio.delta", "delta": base64.b64encode(piece.audio).decode()}
+        message: dict[str, Any] = {"type": "audio.delta"}
+        message["delta"] = base64.b64encode(piece.audio).decode()
         if line.peer.request.query["with_timestamps"] == "true":
             timed = aligned(request, piece)
             at = line.elapsed
