@@ -50,11 +50,15 @@ def test_a_prompt_completes_the_public_names() -> None:
     assert pipecat_tts_cache.__all__ == dir(pipecat_tts_cache)
 
 
+def _own_docstring(value: Any) -> str | None:
+    return value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_is_documented(package: Any) -> None:
     """Each public class and function has a docstring of its own."""
     assert [] == [
-        name for name in package.__all__ if not getattr(package, name).__dict__.get("__doc__")
+        name for name in package.__all__ if not _own_docstring(getattr(package, name))
     ]
 
 
