@@ -6,45 +6,23 @@
 
 """Certifies that nobody can tell a service with the cache from the same service without."""
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.mixin import TTSCacheMixin
-from pipecat_tts_cache.testing.driver import Bot, running
-from pipecat_tts_cache.testing.provider import Fault, Provider
-from pipecat_tts_cache.testing.report import Finding, Report
-from pipecat_tts_cache.testing.script import (
-    SCRIPTS,
-    SENTENCES,
-    Pause,
-    Script,
-    Speak,
-    Turn,
-    play,
-    texts_of,
-    write_conversation,
-)
-from pipecat_tts_cache.testing.shelf import Shelf, letters
-from pipecat_tts_cache.testing.view import Said, View, differences
+from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.report import Report
+from pipecat_tts_cache.testing.script import SCRIPTS, Pause, Script, Turn, write_conversation
+from pipecat_tts_cache.testing.shelf import Shelf
+from pipecat_tts_cache.testing.trial import Trial
 
 CHECKS = ("mixes", "conversations", "voices", "interruptions", "faults")
 """What can be checked."""
 
 MakeService = type[TTSService] | Callable[..., TTSService]
-
-_, _FAULTY, _BEHIND = SENTENCES
-_HARMLESS = (Fault.SLOW, Fault.ERROR_AFTER_END)  # all of the sentence certainly came
-_ENDS_A_CONNECTION = (Fault.LOST, Fault.ERROR_AFTER_END)  # and what else is under way on it
-_WRITTEN = 1.0  # seconds after which what is stored has been written
-_HANGS = 8.0  # seconds after which a bot that says nothing is interrupted
 
 
 async def check_cache(
@@ -94,7 +72,7 @@ async def check_cache(
     """
     if unknown := set(only) - set(CHECKS):
         raise ValueError(f"There are the checks {', '.join(CHECKS)}, and no {min(unknown)!r}")
-    trial = _Trial(
+    trial = Trial(
         make=_maker(make_service, dict(arguments or {})),
         provider=provider,
         options={"sample_rate": sample_rate, "simulate_time": simulate_time},
@@ -143,285 +121,3 @@ def _maker(make_service: MakeService, arguments: dict[str, Any]) -> Callable[...
         return service
 
     return make
-
-
-@dataclass
-class _Outcome:
-    """What a conversation gave.
-
-    Parameters:
-        said: What left the service.
-        messages: What was committed to the LLM context.
-        asked: How many requests the provider got.
-        stats: Of the cache; empty without one.
-    """
-
-    said: View
-    messages: list[str]
-    asked: int
-    stats: dict[str, Any]
-
-
-Problems = Callable[[Bot], Awaitable[list[str]]]
-
-
-class _Trial:
-    """A service that is tried.
-
-    Args:
-        make: Makes the service, without a cache or with a store.
-        provider: Who answers it.
-        options: For the driver.
-    """
-
-    def __init__(
-        self, *, make: Callable[..., TTSService], provider: Provider, options: dict[str, Any]
-    ) -> None:
-        self._make, self._provider, self._options = make, provider, options
-        self.report = Report(service=_name_of(make()))
-
-    # What is compared with the run without a cache
-
-    async def prepare(self) -> None:
-        """Find out what the service tells, and whether it is cached at all."""
-        shelf = Shelf()
-        outcome = await self._hold((Turn(SENTENCES),), shelf)
-        self.report.cached = bool(shelf.kept)
-        self.report.bypassed = set(outcome.stats["bypassed"])
-        self.report.word_times = any(
-            len(said.words) >= len(said.heard.words) > 1 and said.words[-1].at is not None
-            for said in outcome.said.contexts
-        )
-
-    async def mixes(self) -> None:
-        """Compare every mix of hits and misses in a turn."""
-        script = (Turn(SENTENCES),)
-        reference = await self._hold(script)
-        for hits in product([False, True], repeat=len(SENTENCES)):
-            where = f"a turn of {', '.join('hit' if hit else 'miss' for hit in hits)}"
-            shelf = Shelf()
-            known = [text for text, hit in zip(SENTENCES, hits, strict=True) if hit]
-            await self._hold([step for text in known for step in (Speak(text), Pause())], shelf)
-            outcome = await self._hold(script, shelf)
-            self._compare(where, script, reference, outcome)
-            if self.report.cached and outcome.asked != len(SENTENCES) - len(known):
-                self._found(where, f"the provider was asked for {outcome.asked} sentences")
-            self._listen(where, shelf)
-            self.report.tried["mixes"] += 1
-            if not self.report.cached:
-                break  # without hits there is nothing to mix
-
-    async def scripts(self, scripts: Mapping[str, Script]) -> None:
-        """Compare conversations, with an empty store and then with what is in it."""
-        for name, script in scripts.items():
-            shelf = Shelf()
-            reference = await self._hold(script)
-            self._compare(name, script, reference, await self._hold(script, shelf))
-            warm = await self._hold(script, shelf)
-            self._compare(f"{name}, from the cache", script, reference, warm)
-            if self.report.cached and not warm.stats["misses"]:
-                self._free_of_charge(f"{name}, from the cache", warm)
-            self._listen(name, shelf)
-            self.report.tried["conversations"] += 1
-
-    async def _hold(self, script: Sequence[Any], shelf: Shelf | None = None) -> _Outcome:
-        service: Any = self._make(shelf)
-        asked = len(self._provider.requests)
-        async with running(service, **self._options) as bot:
-            await play(bot, tuple(script))
-            said = await self._quiet(bot)
-            stats = await service.get_cache_stats() if shelf is not None else {}
-        return _Outcome(said, bot.messages, len(self._provider.requests) - asked, stats)
-
-    async def _quiet(self, bot: Bot) -> View:
-        """Wait for the end; interrupt a bot that hangs."""
-        try:
-            return await bot.until_quiet(patience=_HANGS)
-        except TimeoutError:
-            await bot.interrupt()
-            return await bot.until_quiet()
-
-    def _compare(
-        self, where: str, script: Sequence[Any], expected: _Outcome, actual: _Outcome
-    ) -> None:
-        said = expected.said.heard
-        everything = sorted(
-            letters(word) for text in texts_of(tuple(script)) for word in text.split()
-        )
-        stops = [context.stopped for context in expected.said.contexts if context.stopped != 1]
-        if sorted(map(letters, said.words)) != everything or said.flaws or stops:
-            heard = [f"{said.text!r} is heard", *said.flaws, *(f"{n} stop frames" for n in stops)]
-            self.report.notes.append(Finding(where, f"without a cache, {'; '.join(heard)}"))
-            return
-        found = differences(expected.said, actual.said)
-        if expected.messages != actual.messages:
-            found.append(f"committed: expected {expected.messages}, got {actual.messages}")
-        if self._voices(expected) != self._voices(actual):
-            found.append(f"voices: expected {self._voices(expected)}, got {self._voices(actual)}")
-        for what in found:
-            self._found(where, what)
-
-    def _voices(self, outcome: _Outcome) -> list[Any]:
-        requests = self._provider.requests
-        return [requests[take - 1].settings.get("voice") for take in outcome.said.heard.takes]
-
-    def _free_of_charge(self, where: str, outcome: _Outcome) -> None:
-        if outcome.asked:
-            self._found(where, f"the provider was asked {outcome.asked} times")
-        if outcome.said.usage:
-            self._found(where, f"usage of {sum(outcome.said.usage)} characters is reported")
-        if outcome.said.ttfb:
-            self._found(where, f"times to first byte are reported: {outcome.said.ttfb}")
-
-    # What has to hold by itself, unless it does not without a cache either
-
-    async def interruptions(self, count: int | None) -> None:
-        """Interrupt a turn at many places, when it is spoken live and when it is replayed."""
-        shelf = Shelf()
-        live = await self._hold((Turn(SENTENCES),), shelf)
-        replayed = await self._hold((Turn(SENTENCES),), shelf)
-        for how, outcome, prepared in (("live", live, False), ("replayed", replayed, True)):
-            if prepared and not self.report.cached:
-                break
-            frames = sum(len(said.frame_ms) for said in outcome.said.contexts)
-            for frame in _spread(frames, count):
-                where = f"a {how} turn, interrupted at frame {frame} of {frames}"
-                await self._judge(where, _interrupted(frame), prepared=shelf if prepared else None)
-                self.report.tried["interruptions"] += 1
-        await self._judge("audio that comes late after an interruption", self._late)
-
-    async def faults(self) -> None:
-        """Let everything go wrong that can, in the second of three sentences."""
-        for fault in Fault:
-            where = _fault_name(fault)
-            heard: list[bool] = []
-
-            shelf = Shelf()
-            problems = partial(self._faulty, fault, shelf, heard)
-            await self._judge(where, problems, prepared=shelf, always_compare=True)
-            with_cache, without = heard
-            if without and not with_cache and fault not in _ENDS_A_CONNECTION:
-                self._found(where, f"{_BEHIND!r} is heard without the cache, but not with it")
-            self.report.tried["faults"] += 1
-
-    async def _judge(
-        self,
-        where: str,
-        problems: Problems,
-        *,
-        prepared: Shelf | None = None,
-        always_compare: bool = False,
-    ) -> None:
-        """Look for problems with the cache; they count if there are none without."""
-        shelf = prepared or Shelf()
-        found = await self._look(problems, shelf)
-        if found or always_compare:
-            usual = await self._look(problems)
-            if usual:
-                self.report.notes.append(Finding(where, f"without a cache, {'; '.join(usual)}"))
-                found = []
-        for what in found:
-            self._found(where, what)
-        self._listen(where, shelf)
-
-    async def _look(self, problems: Problems, shelf: Shelf | None = None) -> list[str]:
-        try:
-            async with running(self._make(shelf), **self._options) as bot:
-                return await problems(bot)
-        except TimeoutError:
-            return ["the turn never ends"]
-
-    async def _late(self, bot: Bot) -> list[str]:
-        self._provider.fail(Fault.LATE, seconds=0.05)
-        await bot.llm_turn(["This goes on for a while and more."])
-        with suppress(TimeoutError):
-            await bot.until_audio(1)
-        await bot.interrupt()
-        await bot.speak("Here we go.")
-        said = await self._quiet(bot)
-        return _not_whole(said.contexts[-1:], "Here we go.")
-
-    async def _faulty(self, fault: Fault, shelf: Shelf, heard: list[bool], bot: Bot) -> list[str]:
-        """Say a turn with a fault, then its sentence again; note whether the last one was heard."""
-        self._provider.fail(fault, text=_FAULTY, seconds=0.2)
-        await bot.llm_turn([f"{text} " for text in SENTENCES])
-        said = await self._quiet(bot)
-        found = _out_of_order(said)
-        await asyncio.sleep(_WRITTEN)
-        if not heard and fault not in _HARMLESS and _FAULTY in shelf.texts:
-            self._found(_fault_name(fault), f"{_FAULTY!r} was stored")
-        heard.append(letters(_BEHIND) in letters(said.heard.text))
-        await bot.until_connected()
-        self._provider.forgive()
-        await bot.speak(_FAULTY)
-        said = await self._quiet(bot)
-        return found + _not_whole(said.contexts[-1:], _FAULTY)
-
-    def _listen(self, where: str, shelf: Shelf) -> None:
-        for flaw in shelf.flaws(self._provider):
-            self._found(where, flaw)
-
-    def _found(self, where: str, what: str) -> None:
-        self.report.findings.append(Finding(where, what))
-
-
-def _fault_name(fault: Fault) -> str:
-    return f"a provider that gives {fault.value}"
-
-
-def _name_of(service: TTSService) -> str:
-    """Return the name of the class of a service behind the mixin."""
-    lineage = type(service).__mro__
-    behind = lineage[lineage.index(TTSCacheMixin) + 1 :] if TTSCacheMixin in lineage else lineage
-    return behind[0].__name__
-
-
-def _interrupted(frame: int) -> Problems:
-    """Interrupt a turn when so many frames of audio have left, and say it again."""
-
-    async def problems(bot: Bot) -> list[str]:
-        await bot.llm_turn([f"{text} " for text in SENTENCES])
-        with suppress(TimeoutError):
-            await bot.until_audio(frame)
-        await bot.interrupt()
-        await bot.until_quiet()
-        everything = " ".join(SENTENCES)
-        found = [
-            f"{message!r} was committed"
-            for message in bot.messages
-            if not letters(everything).startswith(letters(message))
-        ]
-        before = len(bot.said().contexts)
-        await bot.llm_turn([f"{text} " for text in SENTENCES])
-        said = await bot.until_quiet()
-        return found + _not_whole(said.contexts[before:], everything)
-
-    return problems
-
-
-def _spread(frames: int, count: int | None) -> list[int]:
-    """Choose so many frames from the first to the last, or all."""
-    if count is None or count >= frames:
-        return list(range(1, frames + 1))
-    return [1 + round(place * (frames - 1) / max(count - 1, 1)) for place in range(count)]
-
-
-def _not_whole(contexts: Sequence[Said], text: str) -> list[str]:
-    """Say what is wrong with what was said in the last contexts."""
-    heard = " ".join(said.heard.text for said in contexts)
-    found = [flaw for said in contexts for flaw in said.heard.flaws]
-    if letters(heard) != letters(text):
-        found.append(f"{heard!r} is heard where {text!r} was to be said")
-    for said in contexts:
-        if (said.started, said.stopped) != (1, 1):
-            found.append(f"speech started {said.started} times and stopped {said.stopped} times")
-    return found
-
-
-def _out_of_order(said: View) -> list[str]:
-    """Say whether anything was heard twice, or before what it follows."""
-    everything = [letters(word) for text in SENTENCES for word in text.split()]
-    once = [word for word in everything if everything.count(word) == 1]
-    heard = [word for word in map(letters, said.heard.words) if word in once]
-    places = [everything.index(word) for word in heard]
-    return [] if places == sorted(set(places)) else [f"{said.heard.text!r} is heard"]
