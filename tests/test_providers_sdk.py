@@ -17,13 +17,18 @@ from pipecat_tts_cache.testing.view import View
 from tests.cached import KINDS, Kind
 
 SENTENCES = ["One is here. ", "Two is a well-known one."]
-PAGES = ("aws", "azure", "google", "local_models", "nvidia", "sdk_http")
+PAGES = ("aws", "azure", "google", "local_models", "nvidia", "sagemaker", "sdk_http")
 TITLES = [
     kind.title
     for page in PAGES
     for kind in importlib.import_module(f"tests.providers.{page}").KINDS
 ]
-STAYS_WITH_ITS_VOICE = ("PiperTTSService",)
+STAYS_WITH_ITS_VOICE = (
+    "DeepgramSageMakerTTSService",
+    "NvidiaSageMakerTTSService",
+    "PiperTTSService",
+)
+"""Services that note a new voice down, and go on with the one they have."""
 
 
 @pytest.fixture(params=TITLES)

@@ -13,10 +13,11 @@ that creates the clients. A connection that breaks in a body is what aiobotocore
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 from xml.sax.saxutils import unescape
 
-from pipecat_tts_cache.testing.provider import Request
+from pipecat_tts_cache.testing.provider import Piece, Request
+from tests.providers.http import demand
 from tests.providers.kind import Kind
 from tests.providers.sdk import LibraryServer, Replacement
 
@@ -66,36 +67,42 @@ class PollyServer(AwsServer):
         """Return the constructor arguments."""
         return {**super().options(), "aws_access_key_id": "id", "region": "eu-west-1"}
 
-    async def synthesize_speech(
-        self, *, Text: str, TextType: str, OutputFormat: str, VoiceId: str, **settings: Any
-    ) -> dict[str, Any]:
+    async def synthesize_speech(self, **asked: Any) -> dict[str, Any]:
         """Speak a text in SSML, at 16 kHz."""
-        if (TextType, OutputFormat, settings.pop("SampleRate")) != ("ssml", "pcm", "16000"):
-            raise ValueError("Only SSML and PCM at 16 kHz are spoken here")
-        if unknown := settings.keys() - {"Engine", "LexiconNames"}:
+        demand(asked, TextType="ssml", OutputFormat="pcm", SampleRate="16000")
+        text, voice = plain_text(asked.pop("Text")), asked.pop("VoiceId")
+        if unknown := asked.keys() - {"Engine", "LexiconNames"}:
             raise ValueError(f"Not parameters of Polly: {unknown}")
-        pieces = self.answer(plain_text(Text), POLLY_SAMPLE_RATE, voice=VoiceId, **settings)
-        first = await anext(pieces, None)
-        return {"AudioStream": _Body(b"" if first is None else first.audio, pieces)}
+        pieces = self.answer(text, POLLY_SAMPLE_RATE, voice=voice, **asked)
+        return {"AudioStream": await Body.begin(pieces)}
 
 
-class _Body:
-    """A body, of which the first piece has come."""
+class Body:
+    """What a client of botocore gives as a body.
 
-    def __init__(self, first: bytes, pieces: AsyncIterator[Any]) -> None:
+    Args:
+        first: What has come of it.
+        pieces: What is to come.
+    """
+
+    def __init__(self, first: bytes, pieces: AsyncIterator[Piece]) -> None:
         self._first, self._pieces = first, pieces
 
+    @classmethod
+    async def begin(cls, pieces: AsyncIterator[Piece]) -> Self:
+        """Wait until it begins; what goes wrong until then is an error of the request."""
+        first = await anext(pieces, None)
+        return cls(first.audio if first else b"", pieces)
+
     async def read(self) -> bytes:
+        """Read all of it."""
         return b"".join([chunk async for chunk in self.iter_chunks()])
 
-    async def iter_chunks(self, chunk_size: int = 0) -> AsyncIterator[bytes]:
-        buffer = self._first
+    async def iter_chunks(self, chunk_size: int = 1024) -> AsyncIterator[bytes]:
+        """Read it as it comes; no piece is as long as the chunks that are asked for."""
+        yield self._first
         async for piece in self._pieces:
-            buffer += piece.audio
-            while chunk_size and len(buffer) >= chunk_size:
-                yield buffer[:chunk_size]
-                buffer = buffer[chunk_size:]
-        yield buffer
+            yield piece.audio
 
 
 def plain_text(ssml: str) -> str:

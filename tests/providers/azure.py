@@ -103,10 +103,7 @@ class Synthesizer:
 
     def speak_ssml_async(self, ssml: str) -> None:
         """Speak when what was asked before has been spoken, and tell the listeners."""
-        before, self._speaking = (
-            self._speaking,
-            asyncio.ensure_future(self._speak(ssml, self._speaking)),
-        )
+        self._speaking = asyncio.ensure_future(self._speak(ssml, before=self._speaking))
 
     def stop_speaking_async(self) -> Any:
         """Stop, and return something to wait for."""
@@ -118,7 +115,7 @@ class Synthesizer:
             self.synthesis_canceled.tell(result=result)
         return SimpleNamespace(get=lambda: None)
 
-    async def _speak(self, ssml: str, before: asyncio.Task[None] | None) -> None:
+    async def _speak(self, ssml: str, *, before: asyncio.Task[None] | None) -> None:
         from azure.cognitiveservices.speech import CancellationReason
 
         if before:
