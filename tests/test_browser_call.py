@@ -17,12 +17,11 @@ import pytest
 
 from demo.espeak import Manner
 from demo.espeak_tts import PITCH, RATE, VOICE
-from tests.browser_call.likeness import Sound, likeness, spoken
+from tests.browser_call.likeness import LIKE, Sound, likeness, spoken
 from tests.espeak import espeak
 
 __all__ = ["espeak"]
 
-LIKE = 0.8
 TEXT = "Your parcel leaves our warehouse on Tuesday morning."
 MANNER = Manner(VOICE, RATE, PITCH)
 

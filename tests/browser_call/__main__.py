@@ -23,14 +23,13 @@ from demo.espeak import EspeakError, Manner
 from demo.espeak_tts import PITCH, RATE, VOICE
 from tests.browser_call.bot import Bot, CallError, Patience, running_bot
 from tests.browser_call.caller import Heard, calling
-from tests.browser_call.likeness import likeness, spoken
+from tests.browser_call.likeness import LIKE, likeness, spoken
 
 TEXT = "Your parcel leaves our warehouse on Tuesday morning."
 OTHERS = (
     "Your parcel leaves our warehouse on Friday morning.",
     "The refund will reach your account in nine working days.",
 )
-LIKE = 0.8
 _PATIENCE = 100.0
 _ATTEMPTS = 3
 _SLACK = 0.5
