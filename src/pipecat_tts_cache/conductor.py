@@ -68,6 +68,8 @@ class Conductor:
         self._profile = profile
         self._book = book
         self._left_alone: dict[str, Bypass] = {}
+        self.opened: str | None = None
+        """The audio context that was opened last, besides the inner ones."""
         self._interrupted: set[str] = set()
 
     # Which contexts are managed
@@ -162,6 +164,16 @@ class Conductor:
         elif self._is_busy_but_with(context_id):
             reason = Bypass.UNSUITABLE_MOMENT
         return reason
+
+    def measures_itself(self) -> bool:
+        """Whether the time to first byte that is to be measured now is measured here."""
+        current, opened = self._host._turn_context_id, self.opened
+        if current in self.turns or current in self.live.sentences or opened in self.turns:
+            return True
+        if opened is None or opened in self._left_alone:
+            return False
+        # A sentence without a turn has its context before anybody has heard of it.
+        return self._reason_to_leave_alone(opened, speak=False) is None
 
     def _is_busy_but_with(self, context_id: str) -> bool:
         """Whether speech that is left alone is open on a service that could mix it up with ours."""

@@ -304,6 +304,7 @@ class TTSCacheMixin(TTSService):
         if sentence := self._tts_cache.live.sentences.get(context_id):
             sentence.opened = True
         else:
+            self._tts_cache.opened = context_id
             await super().create_audio_context(context_id)
 
     async def append_to_audio_context(
@@ -433,9 +434,7 @@ class TTSCacheMixin(TTSService):
 
         There it is the time from the sending of the first live sentence to its first audio.
         """
-        context_id = self._turn_context_id
-        conductor = self._tts_cache
-        if context_id not in conductor.turns and context_id not in conductor.live.sentences:
+        if not self._tts_cache.measures_itself():
             await super().start_ttfb_metrics(*args, **kwargs)
 
     async def stop_processing_metrics(self, *args: Any, **kwargs: Any) -> None:
