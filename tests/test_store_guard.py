@@ -28,7 +28,7 @@ from pipecat_tts_cache import store as guard
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.store import Store
-from pipecat_tts_cache.testing.simulated_time import simulated_time
+from pipecat_tts_cache.testing.simulation import simulated_time
 
 KEY = CacheKey("tenant", "ab" * 32)
 OTHER = CacheKey("tenant", "cd" * 32)

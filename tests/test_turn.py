@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipecat.frames.frames import Frame, TextFrame, TTSAudioRawFrame
 
-from pipecat_tts_cache.testing.simulated_time import simulated_time
+from pipecat_tts_cache.testing.simulation import simulated_time
 from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
 from pipecat_tts_cache.utterance import Word
 
