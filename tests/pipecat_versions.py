@@ -8,10 +8,18 @@
 
 from importlib.util import find_spec
 
+import pytest
 from pipecat.frames.frames import Frame, TTSTextFrame
 from pipecat.utils import string
 from pipecat.utils.context.aggregated_frame_sequencer import AggregatedFrameSequencer
 from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
+
+from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
+
+as_described = pytest.mark.skipif(
+    not SPARES_SPEECH, reason="services are described as they are from Pipecat 1.13 on"
+)
+"""Marks a test of what `services.py` says against the sources that are installed."""
 
 
 def even_out() -> None:

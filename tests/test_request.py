@@ -39,6 +39,7 @@ from pipecat_tts_cache.services import profile_of
 from pipecat_tts_cache.testing.driver import running
 from tests.cached import KINDS
 from tests.pipecat_services import importable, required_arguments, sources
+from tests.pipecat_versions import as_described
 from tests.scripted import InlineService
 
 SERVICES = sorted(importable())
@@ -126,6 +127,7 @@ def setting_names(service: type[TTSService]) -> list[str]:
     return [field.name for field in fields(settings) if field.name != "extra"]
 
 
+@as_described
 async def test_every_setting_is_in_the_key(service: type[TTSService]) -> None:
     """Two bots that differ in one setting do not share a key, unless nobody can hear it."""
     settings = settings_of(service)
@@ -138,6 +140,7 @@ async def test_every_setting_is_in_the_key(service: type[TTSService]) -> None:
     assert UNHEARD.get(service.__name__, set()) == unheard
 
 
+@as_described
 async def test_every_change_of_a_setting_is_heard_in_the_key(service: type[TTSService]) -> None:
     """A setting that changes in mid-call changes the key, if it changes the audio."""
     settings = settings_of(service)

@@ -23,6 +23,7 @@ from pipecat_tts_cache.services import (
     profile_of,
 )
 from tests.pipecat_services import Source, concrete_names, importable, lineage, sources
+from tests.pipecat_versions import as_described
 
 LISTED = sorted(_PROFILES)
 WARNS_IN_VAIN = {"ElevenLabsDialogueTTSService"}
@@ -104,6 +105,7 @@ def profile(listed: str) -> ServiceProfile:
 # Which services
 
 
+@as_described
 def test_every_service_is_listed() -> None:
     """Each concrete TTS service of Pipecat has a profile, and there is no profile of another."""
     assert set(concrete_names()) == set(LISTED)
@@ -128,6 +130,7 @@ def test_who_holds_a_websocket_is_not_inline(listed: str, profile: ServiceProfil
         assert yields_audio(listed)
 
 
+@as_described
 def test_nobody_answers_later_out_of_the_blue(listed: str, profile: ServiceProfile) -> None:
     """A service whose audio comes later puts it into an audio context."""
     if profile.inline is False:
@@ -136,6 +139,7 @@ def test_nobody_answers_later_out_of_the_blue(listed: str, profile: ServiceProfi
         assert "append_to_audio_context(" not in text_of(listed)
 
 
+@as_described
 def test_who_asks_for_the_active_context_names_none(listed: str, profile: ServiceProfile) -> None:
     """Audio without an id is audio of the active context, and the other way round."""
     if profile.inline is False and profile.certain_end:
@@ -190,6 +194,7 @@ def test_arguments_are_there(listed: str, profile: ServiceProfile) -> None:
     assert set() == named - arguments_of(listed)
 
 
+@as_described
 def test_settings_are_there(listed: str, profile: ServiceProfile) -> None:
     """Settings that a profile names are settings of the service."""
     named = (

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     ControlFrame,
     Frame,
     InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
@@ -24,6 +25,11 @@ from pipecat.services import tts_service
 
 SPARES_SPEECH = hasattr(tts_service.TTSContext, "interruptible")
 """Whether speech can survive an interruption: from 1.13 on."""
+
+DEPENDS_ON_SPEED: tuple[type[Frame], ...] = (
+    () if SPARES_SPEECH else (LLMAssistantPushAggregationFrame,)
+)
+"""Frames that come or not, depending on how quick the provider is: before 1.13."""
 
 _HOLDS_UNTIL_SPOKEN = not hasattr(tts_service.TTSService, "_hold_frames_while_audio_contexts_open")
 """Whether services that hold frames back wait for the bot to stop speaking: before 1.13."""
