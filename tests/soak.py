@@ -205,6 +205,7 @@ class Soak:
         gc.collect()
         counted = Counter(map(_own_class, gc.get_objects()))
         counted.pop("", None)
+        counted["CacheKey"] -= len(self.backend.records)
         # A scripted provider has a task for every context, until the connection is closed.
         counted["tasks"] = sum(
             getattr(task.get_coro(), "__qualname__", "") != "Line._run"
