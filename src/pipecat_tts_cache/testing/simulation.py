@@ -37,9 +37,17 @@ _at_work = threading.local()
 
 
 class _Job:
-    """What a thread does for the event loop; once `over`, the loop no longer waits for it."""
+    """What a thread does for the event loop."""
 
-    over = False
+    def __init__(self) -> None:
+        self.over = False
+        self.waits_for: asyncio.Task[Any] | None = None
+
+    def end(self) -> None:
+        """Note that the loop no longer waits for it, and that it has nothing to wait for either."""
+        self.over = True
+        if self.waits_for:
+            self.waits_for.cancel()
 
 
 class _Simulation:
@@ -94,7 +102,7 @@ class _Simulation:
             return function(*args)
 
         def done(_: object) -> None:
-            job.over = True
+            job.end()
             self._jobs.discard(job)
 
         future = self._run_in_executor(executor, work)
@@ -104,10 +112,14 @@ class _Simulation:
 
     async def pause(self, job: _Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run what a job waits for; meanwhile, time may pass."""
+        job.waits_for = asyncio.ensure_future(coroutine)
+        if job.over:
+            job.end()
         self._jobs.discard(job)
         try:
-            return await coroutine
+            return await job.waits_for
         finally:
+            job.waits_for = None
             if not job.over:
                 self._jobs.add(job)
 
@@ -181,12 +193,17 @@ def real_time() -> AbstractAsyncContextManager[asyncio.AbstractEventLoop]:
 def wait_for_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Wait in a thread for what an event loop does; if its time is simulated, it may pass.
 
+    When the loop no longer waits for what the thread does, the thread does not wait either.
+
     Args:
         loop: The event loop, on another thread.
         coroutine: What it is to do.
 
     Returns:
         The result of the coroutine.
+
+    Raises:
+        concurrent.futures.CancelledError: The loop no longer waits for what the thread does.
     """
     simulation: _Simulation | None = getattr(loop, _ATTRIBUTE, None)
     job: _Job | None = getattr(_at_work, "job", None)
