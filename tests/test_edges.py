@@ -119,6 +119,19 @@ async def test_a_cached_speak_frame_inside_a_turn_that_is_left_alone(kind: str) 
     check_store(backend)
 
 
+async def test_no_time_to_first_byte_of_a_hit_outside_a_turn(kind: str) -> None:
+    """A loose text has its context before the cache hears of it; from the cache nobody waited."""
+    backend = MemoryCacheBackend()
+    for _ in range(2):
+        tts = CACHED_SCRIPTED[kind](Provider(first_audio=0.2), cache_backend=backend)
+        async with running(tts, sample_rate=8000) as bot:
+            await bot.send(AggregatedTextFrame("This is said by the way.", "sentence"))
+            said = await bot.until_quiet()
+            stats = await tts.get_cache_stats()
+        assert [0.2] * stats["misses"] == pytest.approx(said.ttfb, abs=0.01)
+    assert 1 == stats["hits"]
+
+
 async def test_late_words_of_a_cancelled_sentence_are_not_recorded() -> None:
     """ElevenLabs speaks on after a context is closed; what it says of it spoils no record."""
     backend = MemoryCacheBackend()

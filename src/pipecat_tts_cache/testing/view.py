@@ -311,7 +311,7 @@ def _compare_texts(name: str, expected: Said, actual: Said, tolerance: float) ->
         heard = actual.heard.starts if len(actual.heard.starts) == len(others) else []
         for one, other, start in zip_longest(ones, others, heard):
             if one and other and not _in_time(one, other, start, tolerance):
-                found.append(f"{name}{kind} {one.text!r} at {other.at:.3f} s, not {one.at:.3f} s")
+                found.append(f"{name}{kind} {one.text!r} {_when(other)}, not {_when(one)}")
     return found + _announced_late(name, actual.texts)
 
 
@@ -322,12 +322,16 @@ def _told_better(expected: Said, actual: Said) -> bool:
 
 
 def _timeless(texts: list[Text]) -> list[tuple[object, ...]]:
-    return [(t.text, t.at is None, t.segment, t.append_to_context, t.interruptible) for t in texts]
+    return [(t.text, t.segment, t.append_to_context, t.interruptible) for t in texts]
+
+
+def _when(text: Text) -> str:
+    return "at no time" if text.at is None else f"at {text.at:.3f} s"
 
 
 def _in_time(expected: Text, actual: Text, heard: float | None, tolerance: float) -> bool:
-    if actual.at is None or expected.at is None:
-        return True  # who has none is compared elsewhere
+    if actual.at is None:
+        return expected.at is None
     return any(
         right is not None and abs(actual.at - right) <= tolerance for right in (expected.at, heard)
     )
