@@ -207,6 +207,7 @@ def test_settings_are_there(listed: str, profile: ServiceProfile) -> None:
     assert set() == named - settings_of(listed)
 
 
+@as_described
 def test_what_is_fixed_is_not_read_when_a_sentence_is_spoken(
     listed: str, profile: ServiceProfile
 ) -> None:
