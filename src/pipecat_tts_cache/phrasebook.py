@@ -126,6 +126,7 @@ class Phrasebook:
             self._unjudged.discard(sentence)
             if self._refused(sentence):
                 return None
+            settings = self._reader.in_force(sentence.settings)
             return Utterance(
                 audio=recording.audio,
                 sample_rate=recording.sample_rate,
@@ -135,8 +136,8 @@ class Phrasebook:
                 created_at=time.time(),
                 text=sentence.text if self.options.store_text else None,
                 service=self._reader.service_name,
-                voice=_as_text(sentence.settings.get("voice")),
-                model=_as_text(sentence.settings.get("model")),
+                voice=_as_text(settings.get("voice")),
+                model=_as_text(settings.get("model")),
             )
 
         self._store.write(key, make, ttl=self.options.ttl, of=sentence.turn)

@@ -133,13 +133,25 @@ class RequestReader:
                 self._last_settings = exactly
         return self._written_settings
 
-    def _effective(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def in_force(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell with which settings the service speaks: some of them no update changes.
+
+        Args:
+            settings: The settings of the service at this moment.
+
+        Returns:
+            Those that were in force first, where no update changes them.
+        """
         first = self._first_settings or {}
-        effective = {
+        return {
             name: value if self._is_updated(name) else first.get(name)
             for name, value in settings.items()
-            if name not in self._profile.neutral_settings
         }
+
+    def _effective(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        effective = self.in_force(settings)
+        for name in self._profile.neutral_settings & effective.keys():
+            del effective[name]
         for name in self._profile.file_settings & effective.keys():
             effective[name] = self._file_or_name(name, effective[name])
         return effective

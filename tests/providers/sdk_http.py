@@ -193,16 +193,20 @@ class GeminiServer(ClientServer):
     content_type = "text/event-stream"
 
     def replacements(self, pipecat: Any) -> Iterable[Replacement]:
-        """Replace nothing: an argument says where the provider is."""
-        return ()
+        """Give the library's client an HTTP client; an argument says where the provider is."""
+        client, http_client = pipecat.genai.Client, self.http_client()
+
+        def create(*, http_options: Any, **options: Any) -> Any:
+            given = http_options.model_copy(update={"httpx_async_client": http_client})
+            return client(http_options=given, **options)
+
+        yield pipecat.genai, "Client", create
 
     def options(self) -> dict[str, Any]:
-        """Return the constructor arguments, with the address and how it is asked."""
+        """Return the constructor arguments, with the address."""
         from google.genai.types import HttpOptions
 
-        client = self.http_client()
-        options = HttpOptions(base_url=self.url, httpx_async_client=client)
-        return {**super().options(), "http_options": options}
+        return {**super().options(), "http_options": HttpOptions(base_url=self.url)}
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Gemini's names."""

@@ -84,6 +84,7 @@ class Line:
         self.settings = settings
         self.elapsed = 0.0
         self._unsignalled = False
+        self._spoken: list[Request] = []
         self._queue: asyncio.Queue[Request | Signal] = asyncio.Queue()
         self._current: Request | None = None
         self._task = asyncio.create_task(self._run())
@@ -144,6 +145,7 @@ class Line:
 
     async def _say(self, request: Request) -> None:
         self._current = request
+        self._spoken.append(request)
         try:
             async for piece in self.server.pieces(request):
                 await self.server.deliver(self, request, piece)
@@ -158,7 +160,8 @@ class Line:
             self._unsignalled = False
             return
         await signal()
-        if self._current and self._current.fault is Fault.ERROR_AFTER_END:
+        spoken, self._spoken = self._spoken, []
+        if any(request.fault is Fault.ERROR_AFTER_END for request in spoken):
             raise Refused
 
 
