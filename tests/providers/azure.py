@@ -88,7 +88,7 @@ class Synthesizer:
 
     def speak_ssml(self, ssml: str) -> Any:
         """Speak in a thread, and return when all of it has come, as a WAV file."""
-        return self._threads.wait_for(self._speak_whole(ssml))
+        return self._threads.wait_for(self._speak_whole, ssml)
 
     async def _speak_whole(self, ssml: str) -> Any:
         from azure.cognitiveservices.speech import CancellationReason, ResultReason

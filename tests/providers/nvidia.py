@@ -73,7 +73,7 @@ class HandOver:
 
     def get(self) -> str | None:
         """Wait in a thread for something, and take it out."""
-        item: str | None = self._threads.wait_for(self._queue.get())
+        item: str | None = self._threads.wait_for(self._queue.get)
         return item
 
 

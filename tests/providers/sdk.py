@@ -14,8 +14,7 @@ client and hands what is asked straight to the provider.
 import asyncio
 import importlib
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
-from threading import get_ident
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -171,26 +170,21 @@ class Threads:
     """
 
     def __init__(self, server: LibraryServer) -> None:
-        self._server, self._loop, self._home = server, asyncio.get_running_loop(), get_ident()
+        self._server, self._loop = server, asyncio.get_running_loop()
 
-    @property
-    def at_home(self) -> bool:
-        """Whether the caller is on the thread of the event loop."""
-        return get_ident() == self._home
-
-    def wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def wait_for(self, do: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
         """Have something done on the event loop, and wait for it in this thread."""
-        return wait_for_loop(self._loop, self._tracked(coroutine))
+        return wait_for_loop(self._loop, self._tracked(do, *args))
 
     def iterate(self, pieces: AsyncIterator[Any]) -> Iterator[Any]:
         """Iterate in this thread over what comes on the event loop."""
         nothing = object()
-        while (piece := self.wait_for(_next(pieces, nothing))) is not nothing:
+        while (piece := self.wait_for(_next, pieces, nothing)) is not nothing:
             yield piece
 
-    async def _tracked(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    async def _tracked(self, do: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
         """Break it off when the provider goes away, so that no thread waits for ever."""
-        task = asyncio.ensure_future(coroutine)
+        task = asyncio.ensure_future(do(*args))
         self._server._answers.add(task)
         try:
             return await task
