@@ -25,6 +25,7 @@ from loguru import logger
 from pipecat_tts_cache.services import profile_of
 from pipecat_tts_cache.testing import Fault, Report, check_cache
 from tests.cached import ALL_KINDS, KINDS
+from tests.pipecat_versions import even_out
 from tests.providers.kind import Kind
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
@@ -119,6 +120,7 @@ def written_rows() -> dict[str, str]:
 
 def _try(title: str) -> tuple[str, Report]:
     logger.remove()
+    even_out()
     return title, asyncio.run(try_kind(KINDS[title]))
 
 

@@ -4,13 +4,7 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""The voice bot, called from a browser, and the ear by which such a call is judged."""
-
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""The ear by which a call from a browser is judged. The call itself is `make call`."""
 
 import numpy as np
 import pytest
@@ -24,38 +18,6 @@ __all__ = ["espeak"]
 
 TEXT = "Your parcel leaves our warehouse on Tuesday morning."
 MANNER = Manner(VOICE, RATE, PITCH)
-
-
-@pytest.fixture
-def browser() -> None:
-    """Make sure that a call can be held; if not skip the test, or in CI fail it."""
-    missing = [name for name in ("playwright", "aiortc") if not importlib.util.find_spec(name)]
-    reason = f"not installed: {', '.join(missing)} (pip install --group call)"
-    if not missing:
-        from tests.browser_call.caller import find_browser
-
-        if find_browser() is not None:
-            return
-        reason = "there is no Chromium: apt install chromium, or set CHROMIUM to its path"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.mark.timeout(400)  # it may be tried three times
-@pytest.mark.usefixtures("espeak", "browser")
-def test_a_browser_hears_the_voice_bot() -> None:
-    """A browser on the bot's page hears a sentence live, and the second time from the cache."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.browser_call"],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=380,
-        check=False,
-    )
-    assert 0 == done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("espeak")
