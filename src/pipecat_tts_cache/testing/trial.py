@@ -28,7 +28,7 @@ _, _FAULTY, _BEHIND = SENTENCES
 _HARMLESS = (Fault.SLOW, Fault.ERROR_AFTER_END)  # all of the sentence certainly came
 _ENDS_A_CONNECTION = (Fault.LOST, Fault.ERROR_AFTER_END)  # and what else is under way on it
 _WRITTEN = 1.0  # seconds after which what is stored has been written
-_HANGS = 8.0  # seconds after which a bot that says nothing is interrupted
+_HANGS = 15.0  # seconds after which a bot that says nothing is interrupted
 
 
 @dataclass
@@ -114,18 +114,21 @@ class Trial:
         service: Any = self._make(shelf)
         asked = len(self._provider.requests)
         async with running(service, **self._options) as bot:
-            await play(bot, tuple(script))
+            with suppress(TimeoutError):
+                await play(bot, tuple(script))
             said = await self._quiet(bot)
             stats = await service.get_cache_stats() if shelf is not None else {}
         return _Outcome(said, bot.messages, len(self._provider.requests) - asked, stats)
 
     async def _quiet(self, bot: Bot) -> View:
-        """Wait for the end; interrupt a bot that hangs."""
-        try:
+        """Wait for the end; interrupt a bot that hangs, and cancel one that does so for ever."""
+        with suppress(TimeoutError):
             return await bot.until_quiet(patience=_HANGS)
-        except TimeoutError:
+        with suppress(TimeoutError):
             await bot.interrupt()
-            return await bot.until_quiet()
+            return await bot.until_quiet(patience=_HANGS)
+        await bot.cancel()
+        return bot.said()
 
     def _compare(
         self, where: str, script: Sequence[Any], expected: _Outcome, actual: _Outcome
