@@ -6,9 +6,9 @@
 
 """Every service against its provider on loopback, and docs/compatibility.md, the page of results.
 
-    python -m tests.matrix                  # try all, and print what was found
-    python -m tests.matrix Cartesia Soniox  # those whose names begin like this
-    python -m tests.matrix --write          # and write the page
+python -m tests.matrix                  # try all, and print what was found
+python -m tests.matrix Cartesia Soniox  # those whose names begin like this
+python -m tests.matrix --write          # and write the page
 """
 
 import asyncio

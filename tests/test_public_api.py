@@ -57,9 +57,7 @@ def _own_docstring(value: Any) -> str | None:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_is_documented(package: Any) -> None:
     """Each public class and function has a docstring of its own."""
-    assert [] == [
-        name for name in package.__all__ if not _own_docstring(getattr(package, name))
-    ]
+    assert [] == [name for name in package.__all__ if not _own_docstring(getattr(package, name))]
 
 
 def test_nothing_public_is_missing() -> None:
