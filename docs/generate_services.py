@@ -20,17 +20,6 @@ from pipecat_tts_cache.services import _PROFILES, ServiceProfile
 
 PAGE = Path(__file__).with_name("services.md")
 
-ON_LOOPBACK = frozenset(
-    {
-        "CartesiaTTSService",
-        "DeepgramTTSService",
-        "ElevenLabsHttpTTSService",
-        "ElevenLabsTTSService",
-        "OpenAITTSService",
-    }
-)
-"""The services that the tests run against a local server that speaks the provider's protocol."""
-
 _CLOCKS = {"_cumulative_time", "_cumulative_audio_offset"}
 _TOKENS = "sends tokens unless told `text_aggregation_mode=TextAggregationMode.SENTENCE`"
 _DEPRECATED = "deprecated in Pipecat"
@@ -54,9 +43,7 @@ provider can have under way at once. What the library knows of each is data, in
 [`services.py`](../src/pipecat_tts_cache/services.py), and this page is written from it. It was
 read from the sources of pipecat-ai 1.14.0 and, for limits, from the providers' documentation.
 
-{listed} services are listed. The {tested} marked ● run in the tests, against local servers that
-speak the provider's protocol; the others are represented by scripted services of the same kind. No
-provider was called for this page.
+{listed} services are listed. What was tried with each is on [compatibility.md](compatibility.md).
 
 "At once" is how many live sentences may be with the provider at a time. Replayed sentences do not
 count.
@@ -130,7 +117,7 @@ def page() -> str:
     Returns:
         Its text.
     """
-    parts = [_HEAD.format(listed=len(_PROFILES), tested=len(ON_LOOPBACK))]
+    parts = [_HEAD.format(listed=len(_PROFILES))]
     left = dict(sorted(_PROFILES.items()))
     for group in _GROUPS:
         members = {name: profile for name, profile in left.items() if group.holds(profile)}
@@ -145,9 +132,8 @@ def _section(group: _Group, members: Mapping[str, ServiceProfile]) -> Iterator[s
     yield "| service | at once | remarks |" if counted else "| service | remarks |"
     yield "|---|---|---|" if counted else "|---|---|"
     for name, profile in members.items():
-        mark = " ●" if name in ON_LOOPBACK else ""
         remarks = "; ".join(_remarks(name, profile))
-        cells = [f"`{name}`{mark}", *([str(profile.in_flight)] if counted else []), remarks]
+        cells = [f"`{name}`", *([str(profile.in_flight)] if counted else []), remarks]
         yield f"| {' | '.join(cells)} |".replace("  |", " |")
     yield ""
 

@@ -44,8 +44,10 @@ called; how far the local servers are like the real ones is how far these result
 
 For each class: all 8 mixes of hits and misses in a turn of three sentences; 12 conversations
 (speak frames, in a turn too, turns back to back, a long random conversation, a change of voice
-inside a turn); {interruptions} interruptions of a live turn and as many of a replayed one; and
-{faults} faults: {fault_names}. The one whose audio comes late is tried after an interruption, too.
+inside a turn); {interruptions} interruptions of a live turn and as many of a replayed one, and
+audio that comes late after one; and {faults} faults:
+
+{fault_names}
 
 The page was written with pipecat-ai {pipecat}. Which releases the tests pass on is in the
 [README](../README.md).
@@ -93,11 +95,15 @@ def row(kind: Kind, report: Report) -> str:
 
 def _incomparable(report: Report) -> Iterable[str]:
     """Name what could not be compared, each once."""
-    places = Counter(note.where.removesuffix(", from the cache") for note in report.notes)
+    places = Counter(_short(note.where) for note in report.notes)
     interrupted = [place for place in places if "interrupted at frame" in place]
     yield from (place for place in places if place not in interrupted)
     if interrupted:
         yield "interruptions"
+
+
+def _short(where: str) -> str:
+    return where.removesuffix(", from the cache").removeprefix("a provider that gives ")
 
 
 def page(rows: Iterable[str]) -> str:
@@ -105,7 +111,7 @@ def page(rows: Iterable[str]) -> str:
     head = _HEAD.format(
         interruptions=INTERRUPTIONS,
         faults=len(Fault),
-        fault_names="; ".join(fault.value.replace("`", "") for fault in Fault),
+        fault_names="\n".join(f"- {fault.value}" for fault in Fault),
         pipecat=version("pipecat-ai"),
     )
     return head + "".join(f"{line}\n" for line in sorted(rows, key=str.casefold))

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 from pipecat.services.cartesia.tts import CartesiaTTSService
-from pipecat.services.tts_service import TTSService, WebsocketTTSService
+from pipecat.services.tts_service import WebsocketTTSService
 from redis.asyncio import Redis
 
 import pipecat_tts_cache
@@ -40,7 +40,6 @@ from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.pipecat_compat import TESTED
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
-from tests.cached import KINDS
 from tests.servers import Server, lets_redis_introduce_itself, own_server
 
 __all__ = ["lets_redis_introduce_itself", "own_server"]
@@ -409,12 +408,6 @@ def generator() -> ModuleType:
 def test_the_services_page_is_current() -> None:
     """docs/services.md is what docs/generate_services.py writes; run that if this fails."""
     assert generator().page() == PAGES["docs/services.md"]
-
-
-def test_services_on_loopback_are_marked() -> None:
-    """The services that the page calls tested are those that the tests run."""
-    bare: set[type[TTSService]] = {kind.bare for kind in KINDS.values()}
-    assert {service.__name__ for service in bare} == generator().ON_LOOPBACK
 
 
 def supported() -> tuple[list[str], str, str]:

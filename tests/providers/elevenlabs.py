@@ -226,11 +226,9 @@ KINDS = (
         service="ElevenLabsTTSService",
         server=ElevenLabsServer,
         limits="5 contexts a connection",
-        mistimed=True,  # the last word of a turn gets the time of the one before it
     ),
     Kind(
         service="ElevenLabsHttpTTSService",
         server=ElevenLabsHttpServer,
-        mistimed=True,  # a turn that begins while another is being played runs on from its times
     ),
 )

@@ -141,6 +141,5 @@ KINDS = (
         server=InworldServer,
         voices=("Ashley", "Dennis"),
         limits="5 contexts a connection",
-        mistimed=True,  # by the silence at the end of each sentence that came before in the turn
     ),
 )

@@ -37,8 +37,6 @@ class Kind:
         name: To tell apart several ways to use one class.
         voices: Two values of the setting `voice`, of which the first is in use to begin with.
         limits: The limits that the server keeps, in a few words for the documentation.
-        mistimed: Whether the times of words are not always right without a cache. The page says in
-            which way. They are then compared to when the words are heard.
         prepare: What to do with a new service, where no argument says where the provider is.
         simulate_time: Whether the server lives on the event loop alone, without threads.
         sample_rate: Of the pipeline, in Hz: one at which the service does not resample.
@@ -51,7 +49,6 @@ class Kind:
     name: str = ""
     voices: tuple[Any, Any] = ("one", "another")
     limits: str = ""
-    mistimed: bool = False
     prepare: Callable[[Any, Any], None] | None = None
     simulate_time: bool = True
     sample_rate: int = 24_000

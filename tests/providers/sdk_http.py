@@ -250,7 +250,6 @@ KINDS = (
         # A sentence's words are early by the silence behind the sentences before it.
         service="HumeTTSService",
         server=HumeServer,
-        mistimed=True,
         sample_rate=HUME_SAMPLE_RATE,
     ),
     Kind(service="MistralTTSService", server=MistralServer, voices=(None, "another")),

@@ -26,9 +26,9 @@ class Fault(StrEnum):
     SILENT = "no answer at all"
     UNENDED = "all of the audio, but never the signal that it ended"
     EMPTY = "an end without any audio"
-    SLOW = "the first audio comes `seconds` later than usual"
+    SLOW = "the first audio later than usual"
     ERROR_AFTER_END = "all of the audio and its end signal, then an error message"
-    LATE = "half of the audio; the rest `seconds` after the request was cancelled"
+    LATE = "half of the audio, and the rest when the request was cancelled"
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Trouble:
         fault: What goes wrong.
         text: Only a request for this text has the fault; `None` for whichever comes next.
         times: How many requests have it.
-        seconds: For `Fault.SLOW` and `Fault.LATE`.
+        seconds: How much later, for `Fault.SLOW`; how long after, for `Fault.LATE`.
         status: The HTTP status or the code of an error, where the protocol has one.
     """
 
