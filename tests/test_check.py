@@ -6,6 +6,7 @@
 
 """check_cache passes what is right, and says in plain words what is not."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -13,10 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import Frame, TTSStoppedFrame
+from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStoppedFrame, TTSTextFrame
 from pipecat.processors.frame_processor import FrameDirection
 
-from pipecat_tts_cache import testing
+from pipecat_tts_cache import TTSCacheMixin, testing
 from pipecat_tts_cache.services import UNLISTED
 from pipecat_tts_cache.testing import Provider, Refused, Report, check_cache
 from tests.cached_scripted import (
@@ -187,6 +188,53 @@ async def test_what_has_no_key_is_said() -> None:
     report = await check(Forgetful, only=["mixes"])
     assert not report.cached
     assert "nothing was cached (no_key)" in str(report)
+
+
+class Unstopped(InlineService):
+    """Its author forgot the stop frames, so that it is never right by itself."""
+
+    tts_cache_profile = PROVIDER
+
+    def __init__(self, provider: Provider | None = None, **kwargs: Any) -> None:
+        super().__init__(provider, push_stop_frames=False, **kwargs)
+
+
+class Mute(TTSCacheMixin, Unstopped):
+    """Swallows what it replays."""
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        stats = await self.get_cache_stats()
+        if not (isinstance(frame, TTSAudioRawFrame | TTSTextFrame) and stats["hits"]):
+            await super().push_frame(frame, direction)
+
+
+class Hanging(TTSCacheMixin, Unstopped):
+    """Never says anything that is not known yet."""
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        if (await self.get_cache_stats())["backend"]:
+            await asyncio.Event().wait()
+        async for frame in super().run_tts(text, context_id):
+            yield frame
+
+
+@pytest.mark.parametrize("broken", [Mute, Hanging])
+async def test_what_is_worse_than_a_service_that_is_not_right_is_found(broken: type) -> None:
+    """A missing stop without the cache excuses no silence with it."""
+    report = await check(broken, only=["conversations"])
+    assert report.notes
+    assert "a speak frame, from the cache: '' is heard; without the cache, also" in told(report)
+    for kind in ("mixes", "faults"):
+        assert "is heard" in told(await check(broken, only=[kind])).split("(no comparison)")[0]
+
+
+async def test_nothing_to_compare_with_is_no_pass() -> None:
+    """A service that is never right without the cache is not certified."""
+    report = told(await check(Unstopped, only=["conversations", "voices"]))
+    assert "Unstopped: there was nothing to compare with" in report
+    assert "(no comparison) a speak frame: without a cache, 'Hello and welcome.' is heard" in report
 
 
 # Misuse

@@ -38,9 +38,10 @@ class Report:
         bypassed: Why speech was left alone, if it was: the names of `Bypass`.
         findings: What a user would hear or read that is not so without the cache, or what was
             stored and should not have been.
-        notes: What is not right without the cache either, so that there was nothing to compare
-            with: not findings.
-        tried: How many runs of each kind were compared.
+        notes: What is not right without the cache either, so that there was less to compare
+            with: not findings. Read them: what they name is only known to be no worse.
+        tried: How many runs of each kind were made.
+        compared: How many comparisons there were with a service that is right without the cache.
     """
 
     service: str
@@ -50,16 +51,19 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
     tried: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
 
     @property
     def passed(self) -> bool:
         """Whether nobody can tell the service with the cache from the one without."""
-        return not self.findings
+        return self.compared > 0 and not self.findings
 
     def __str__(self) -> str:
         """Say what was tried, and what was found."""
         tried = ", ".join(f"{count} {kind}" for kind, count in self.tried.items())
-        verdict = "nobody can tell" if self.passed else f"{len(self.findings)} findings"
+        verdict = "nobody can tell" if self.compared else "there was nothing to compare with"
+        if self.findings:
+            verdict = f"{len(self.findings)} findings"
         if not self.cached:
             verdict += "; nothing was cached"
             verdict += f" ({', '.join(sorted(self.bypassed))})" if self.bypassed else ""

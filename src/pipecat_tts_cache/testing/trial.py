@@ -7,12 +7,13 @@
 """A service that is tried: what is done with it, and what is compared."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipecat.services.tts_service import TTSService
 
@@ -48,7 +49,20 @@ class _Outcome:
     stats: dict[str, Any]
 
 
-Problems = Callable[[Bot], Awaitable[list[str]]]
+class Problem(NamedTuple):
+    """Something that is not right by itself.
+
+    Parameters:
+        kind: What the service without the cache is compared by, for it may say it otherwise.
+        text: What it is.
+    """
+
+    kind: str
+    text: str
+
+
+Problems = Callable[[Bot], Awaitable[list[Problem]]]
+_NEVER_ENDS = "hangs"  # the kind of problem that hides all others
 
 
 class Trial:
@@ -133,22 +147,22 @@ class Trial:
     def _compare(
         self, where: str, script: Sequence[Any], expected: _Outcome, actual: _Outcome
     ) -> None:
-        said = expected.said.heard
-        everything = sorted(
-            letters(word) for text in texts_of(tuple(script)) for word in text.split()
-        )
-        stops = [context.stopped for context in expected.said.contexts if context.stopped != 1]
-        if sorted(map(letters, said.words)) != everything or said.flaws or stops:
-            heard = [f"{said.text!r} is heard", *said.flaws, *(f"{n} stop frames" for n in stops)]
-            self.report.notes.append(Finding(where, f"without a cache, {'; '.join(heard)}"))
-            return
+        if wrong := _wrong(script, expected.said):
+            self._note(where, wrong)
+            found = _worse(expected.said, actual.said)
+        else:
+            self.report.compared += 1
+            found = self._differences(expected, actual)
+        for what in found:
+            self._found(where, what)
+
+    def _differences(self, expected: _Outcome, actual: _Outcome) -> list[str]:
         found = differences(expected.said, actual.said)
         if expected.messages != actual.messages:
             found.append(f"committed: expected {expected.messages}, got {actual.messages}")
         if self._voices(expected) != self._voices(actual):
             found.append(f"voices: expected {self._voices(expected)}, got {self._voices(actual)}")
-        for what in found:
-            self._found(where, what)
+        return found
 
     def _voices(self, outcome: _Outcome) -> list[Any]:
         requests = self._provider.requests
@@ -204,26 +218,28 @@ class Trial:
         prepared: Shelf | None = None,
         always_compare: bool = False,
     ) -> None:
-        """Look for problems with the cache; they count if there are none without."""
+        """Look for problems with the cache; those count that are not there without."""
         shelf = prepared or Shelf()
         found = await self._look(problems, shelf)
-        if found or always_compare:
-            usual = await self._look(problems)
-            if usual:
-                self.report.notes.append(Finding(where, f"without a cache, {'; '.join(usual)}"))
-                found = []
-        for what in found:
-            self._found(where, what)
+        usual = await self._look(problems) if found or always_compare else []
+        kinds = {problem.kind for problem in usual}
+        if usual:
+            self._note(where, [problem.text for problem in usual])
+        else:
+            self.report.compared += 1
+        for problem in found:
+            if kinds.isdisjoint({problem.kind, _NEVER_ENDS}):
+                self._found(where, problem.text)
         self._listen(where, shelf)
 
-    async def _look(self, problems: Problems, shelf: Shelf | None = None) -> list[str]:
+    async def _look(self, problems: Problems, shelf: Shelf | None = None) -> list[Problem]:
         try:
             async with running(self._make(shelf), **self._options) as bot:
                 return await problems(bot)
         except TimeoutError:
-            return ["the turn never ends"]
+            return [Problem(_NEVER_ENDS, "the turn never ends")]
 
-    async def _late(self, bot: Bot) -> list[str]:
+    async def _late(self, bot: Bot) -> list[Problem]:
         self._provider.fail(Fault.LATE, seconds=0.05)
         await bot.llm_turn(["This goes on for a while and more."])
         with suppress(TimeoutError):
@@ -233,7 +249,9 @@ class Trial:
         said = await self._quiet(bot)
         return _not_whole(said.contexts[-1:], "Here we go.")
 
-    async def _faulty(self, fault: Fault, shelf: Shelf, heard: list[bool], bot: Bot) -> list[str]:
+    async def _faulty(
+        self, fault: Fault, shelf: Shelf, heard: list[bool], bot: Bot
+    ) -> list[Problem]:
         """Say a turn with a fault, then its sentence again; note whether the last one was heard."""
         self._provider.fail(fault, text=_FAULTY, seconds=0.2)
         await bot.llm_turn([f"{text} " for text in SENTENCES])
@@ -252,6 +270,9 @@ class Trial:
     def _listen(self, where: str, shelf: Shelf) -> None:
         for flaw in shelf.flaws(self._provider):
             self._found(where, flaw)
+
+    def _note(self, where: str, what: Sequence[str]) -> None:
+        self.report.notes.append(Finding(where, f"without a cache, {'; '.join(what)}"))
 
     def _found(self, where: str, what: str) -> None:
         self.report.findings.append(Finding(where, what))
@@ -277,7 +298,7 @@ def _interrupted(frame: int, usual: _Outcome) -> Problems:
     """
     committed = letters(" ".join(usual.messages))
 
-    async def problems(bot: Bot) -> list[str]:
+    async def problems(bot: Bot) -> list[Problem]:
         await bot.llm_turn([f"{text} " for text in SENTENCES])
         with suppress(TimeoutError):
             await bot.until_audio(frame)
@@ -285,7 +306,7 @@ def _interrupted(frame: int, usual: _Outcome) -> Problems:
         await bot.until_quiet()
         everything = " ".join(SENTENCES)
         found = [
-            f"{message!r} was committed"
+            Problem("committed", f"{message!r} was committed")
             for message in bot.messages
             if not committed.startswith(letters(message))
         ]
@@ -304,23 +325,45 @@ def _spread(frames: int, count: int | None) -> list[int]:
     return [1 + round(place * (frames - 1) / max(count - 1, 1)) for place in range(count)]
 
 
-def _not_whole(contexts: Sequence[Said], text: str) -> list[str]:
+def _wrong(script: Sequence[Any], said: View) -> list[str]:
+    """Say what is heard of a conversation, unless it is all that was to be said, and ended."""
+    everything = sorted(letters(word) for text in texts_of(tuple(script)) for word in text.split())
+    heard = said.heard
+    stops = [context.stopped for context in said.contexts if context.stopped != 1]
+    if sorted(map(letters, heard.words)) == everything and not heard.flaws and not stops:
+        return []
+    return [f"{heard.text!r} is heard", *heard.flaws, *(f"{n} stop frames" for n in stops)]
+
+
+def _worse(expected: View, actual: View) -> list[str]:
+    """Say what is worse with the cache, where without it things are not right either."""
+    usual, heard = (Counter(map(letters, said.heard.words)) for said in (expected, actual))
+    found = [] if expected.heard.flaws else list(actual.heard.flaws)
+    if missing := usual - heard:
+        words = " ".join(missing.elements())
+        found.append(f"{actual.heard.text!r} is heard; without the cache, also {words!r}")
+    return found
+
+
+def _not_whole(contexts: Sequence[Said], text: str) -> list[Problem]:
     """Say what is wrong with what was said in the last contexts."""
     heard = " ".join(said.heard.text for said in contexts)
-    found = [flaw for said in contexts for flaw in said.heard.flaws]
+    found = [Problem("flaws", flaw) for said in contexts for flaw in said.heard.flaws]
     if letters(heard) != letters(text):
-        found.append(f"{heard!r} is heard where {text!r} was to be said")
+        found.append(Problem("heard", f"{heard!r} is heard where {text!r} was to be said"))
     return found + [
-        f"speech started {said.started} times and stopped {said.stopped} times"
+        Problem("ends", f"speech started {said.started} times and stopped {said.stopped} times")
         for said in contexts
         if (said.started, said.stopped) != (1, 1)
     ]
 
 
-def _out_of_order(said: View) -> list[str]:
+def _out_of_order(said: View) -> list[Problem]:
     """Say whether anything was heard twice, or before what it follows."""
     everything = [letters(word) for text in SENTENCES for word in text.split()]
     once = [word for word in everything if everything.count(word) == 1]
     heard = [word for word in map(letters, said.heard.words) if word in once]
     places = [everything.index(word) for word in heard]
-    return [] if places == sorted(set(places)) else [f"{said.heard.text!r} is heard"]
+    if places == sorted(set(places)):
+        return []
+    return [Problem("order", f"{said.heard.text!r} is heard")]
