@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from pipecat.frames.frames import AggregatedTextFrame, Frame
+from pipecat.services.settings import TTSSettings
 
 from pipecat_tts_cache import (
     CacheKey,
@@ -30,7 +31,7 @@ from pipecat_tts_cache.testing.provider import Fault, Provider, Request
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED, PROVIDER, CachedInOrder
 from tests.scripted import OverlappingService
-from tests.stored import check_store
+from tests.stored import check_store, entries
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
 ALL = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
@@ -44,12 +45,54 @@ def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+class SlowToFind(MemoryCacheBackend):
+    """Takes a while to look something up."""
+
+    async def get(self, key: CacheKey) -> Utterance | None:
+        await asyncio.sleep(0.1)
+        return await super().get(key)
+
+
 class SlowToTake(Provider):
     """Takes a while to take a request."""
 
     async def ask(self, *args: Any, **kwargs: Any) -> Request:
         await asyncio.sleep(0.1)
         return await super().ask(*args, **kwargs)
+
+
+@pytest.mark.parametrize("change", ["update", "replace"])
+async def test_a_voice_changed_while_a_sentence_is_looked_up(kind: str, change: str) -> None:
+    """However it is changed, what is spoken by one is not filed under the other."""
+    backend, provider = SlowToFind(), Provider()
+    tts = CACHED_SCRIPTED[kind](provider, cache_backend=backend)
+    async with running(tts, sample_rate=8000) as bot:
+        await bot.speak("Hello there.")
+        await asyncio.sleep(0.05)
+        if change == "update":
+            await tts._update_settings(TTSSettings(voice="ben"))
+        else:
+            tts._settings.voice = "ben"
+        await bot.until_quiet()
+        stats = await tts.get_cache_stats()
+        assert {"settings_changed": 1} == stats["not_stored"]
+        await bot.speak("Hello there.")
+        await bot.until_quiet()
+    assert ["ben", "ben"] == [request.settings["voice"] for request in provider.requests]
+    assert ["ben"] == [utterance.voice for utterance in entries(backend)]
+
+
+async def test_a_voice_changed_while_a_sentence_is_sent(kind: str) -> None:
+    """Nobody knows who speaks a sentence whose request was not out when the voice changed."""
+    backend = MemoryCacheBackend()
+    tts = CACHED_SCRIPTED[kind](SlowToTake(), cache_backend=backend)
+    async with running(tts, sample_rate=8000) as bot:
+        await bot.speak("Hello there.")
+        await asyncio.sleep(0.05)
+        await tts._update_settings(TTSSettings(voice="ben"))
+        await bot.until_quiet()
+        stats = await tts.get_cache_stats()
+    assert {"settings_changed": 1} == stats["not_stored"]
 
 
 async def test_a_response_within_a_response_goes_on_in_its_context(kind: str) -> None:

@@ -122,8 +122,10 @@ class LiveSpeech:
         """Take the service through a small turn, and end the sentence if that was all of it."""
         sentence.sending = True
         try:
+            await self._confirm(sentence)
             async with self._small_turn(sentence):
                 await self._say(sentence, text)
+            await self._confirm(sentence)
         except asyncio.CancelledError:
             sentence.recording.fail(NotStored.INTERRUPTED)
             if not self._more_is_to_come(sentence):
@@ -137,6 +139,10 @@ class LiveSpeech:
             sentence.sending = False
         if not self._more_is_to_come(sentence):
             await self.end(sentence)
+
+    async def _confirm(self, sentence: LiveSentence) -> None:
+        settings = {**sentence.settings, **self._host._settings.given_fields()}
+        await self._book.confirm(sentence, settings=settings, sample_rate=self._host.sample_rate)
 
     async def _reconnected(self) -> None:
         """Wait for a connection that is being replaced: what is sent meanwhile gets lost."""

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -106,6 +107,26 @@ class Phrasebook:
         else:
             self.stats.hit(len(text), utterance.duration)
         return utterance
+
+    async def confirm(
+        self, sentence: LiveSentence, *, settings: Mapping[str, Any], sample_rate: int
+    ) -> None:
+        """Rule out that a sentence is stored where it was looked up, but spoken otherwise.
+
+        Settings may change in any way while it waits: for the store, for room, for a connection.
+
+        Args:
+            sentence: The sentence.
+            settings: The settings of the service at this moment.
+            sample_rate: Its sample rate, in Hz.
+        """
+        if sentence.key is None or sentence.recording.failure is not None:
+            return
+        digest = None
+        with suppress(UncacheableError):
+            digest = await self._digest(sentence.text, settings, sample_rate)
+        if digest != sentence.key.digest:
+            sentence.recording.fail(NotStored.SETTINGS_CHANGED)
 
     def keep(self, sentence: LiveSentence) -> None:
         """Store a sentence that has ended, if its recording is sound. Returns at once.
