@@ -220,14 +220,13 @@ class Hanging(TTSCacheMixin, Unstopped):
             yield frame
 
 
-@pytest.mark.parametrize("broken", [Mute, Hanging])
-async def test_what_is_worse_than_a_service_that_is_not_right_is_found(broken: type) -> None:
+async def test_what_is_worse_than_a_service_that_is_not_right_is_found() -> None:
     """A missing stop without the cache excuses no silence with it."""
-    report = await check(broken, only=["conversations"])
+    report = await check(Mute, only=["conversations"])
     assert report.notes
     assert "a speak frame, from the cache: '' is heard; without the cache, also" in told(report)
     for kind in ("mixes", "faults"):
-        assert "is heard" in told(await check(broken, only=[kind])).split("(no comparison)")[0]
+        assert "is heard" in told(await check(Mute, only=[kind])).split("(no comparison)")[0]
 
 
 async def test_nothing_to_compare_with_is_no_pass() -> None:
@@ -237,7 +236,72 @@ async def test_nothing_to_compare_with_is_no_pass() -> None:
     assert "(no comparison) a speak frame: without a cache, 'Hello and welcome.' is heard" in report
 
 
+class Silent(InlineService):
+    """Never says a word."""
+
+    tts_cache_profile = PROVIDER
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        await self.ask(text, context_id)
+        yield None
+
+
+async def test_a_service_that_never_speaks_is_found() -> None:
+    """Silence is not certified, though the cache changes nothing about it."""
+    report = told(await check(Silent))
+    assert "a turn: the service was not heard without the cache; the provider was asked 3" in report
+    assert "a turn: the service was not heard with an empty cache" in report
+
+
+async def test_a_cache_that_silences_a_service_is_found() -> None:
+    """A bot that says nothing until something is stored."""
+    report = told(await check(Hanging, only=["interruptions"]))
+    assert "not heard with an empty cache; the provider was asked 0 times" in report
+    assert "without the cache" not in report
+
+
+class Monotonous(CachedInline):
+    """Knows one voice."""
+
+    async def ask(self, text: str, context_id: str) -> Any:
+        self._settings.voice = "anna"
+        return await super().ask(text, context_id)
+
+
+async def test_a_voice_that_does_not_change_is_said() -> None:
+    """Where a change of voice has no effect, it was not tried."""
+    report = await check(Monotonous, only=["voices"])
+    assert "all is spoken by 'anna': are these voices of the service?" in str(report)
+
+
 # Misuse
+
+
+async def test_a_service_by_itself_is_refused() -> None:
+    """Each run needs a new one."""
+    with pytest.raises(TypeError, match="gives a new service each time, not a CachedInline itself"):
+        await check(CachedInline())  # type: ignore[arg-type]
+
+
+async def test_the_provider_must_be_the_one_that_answers() -> None:
+    """Nothing can be said about a service that somebody else answers."""
+    with pytest.raises(ValueError, match="answered by the provider that is passed to check_cache"):
+        await check_cache(
+            CachedInline, Provider(), arguments={"provider": Provider()}, sample_rate=8000
+        )
+
+
+async def test_the_name_of_a_check_is_no_collection() -> None:
+    """A string would be taken for its letters."""
+    with pytest.raises(TypeError, match=r"as \['mixes'\] is, not a string"):
+        await check(CachedInline, only="mixes")
+
+
+@pytest.mark.parametrize("voices", ["ab", ("anna",), ("anna", "anna"), ("anna", "ben", "cleo")])
+async def test_a_change_takes_two_voices(voices: Any) -> None:
+    """Anything else is refused at once."""
+    with pytest.raises(ValueError, match="voices must be two values"):
+        await check(CachedInline, voices=voices)
 
 
 async def test_only_services_are_checked() -> None:

@@ -22,6 +22,8 @@ from pipecat_tts_cache.testing.trial import Trial
 CHECKS = ("mixes", "conversations", "voices", "interruptions", "faults")
 """What can be checked."""
 
+_TWO = 2  # voices that are changed
+
 MakeService = type[TTSService] | Callable[..., TTSService]
 
 
@@ -66,29 +68,45 @@ async def check_cache(
         What was found. `report.passed` says whether nobody can tell.
 
     Raises:
-        TypeError: `make_service` gives no TTS service, or one without the mixin where the cache
-            is asked for.
-        ValueError: There is no such check.
+        TypeError: `make_service` is a service, or gives none, or one without the mixin where the
+            cache is asked for; or `only` is a string.
+        ValueError: There is no such check; `voices` are not two; or somebody else than the
+            provider answers the service.
     """
-    if unknown := set(only) - set(CHECKS):
-        raise ValueError(f"There are the checks {', '.join(CHECKS)}, and no {min(unknown)!r}")
+    _refuse_misuse(make_service, voices, only)
     trial = Trial(
         make=_maker(make_service, dict(arguments or {})),
         provider=provider,
         options={"sample_rate": sample_rate, "simulate_time": simulate_time},
     )
-    await trial.prepare()
+    if not await trial.prepare():
+        return trial.report
     if "mixes" in only:
         await trial.mixes()
     if "conversations" in only:
         await trial.scripts({**SCRIPTS, "a random conversation": write_conversation(seed=1)})
     if "voices" in only and voices is not None:
-        await trial.scripts({"a change of voice in a turn": _voice_changes(*voices)})
+        await trial.voices("a change of voice in a turn", _voice_changes(*voices))
     if "interruptions" in only:
         await trial.interruptions(interruptions)
     if "faults" in only:
         await trial.faults()
     return trial.report
+
+
+def _refuse_misuse(make_service: Any, voices: Any, only: Any) -> None:
+    """Say what is wrong with the arguments, if it can be seen."""
+    if not callable(make_service):
+        raise TypeError(
+            f"make_service must be a class or a function that gives a new service each time, not "
+            f"a {type(make_service).__name__} itself"
+        )
+    if isinstance(only, str):
+        raise TypeError(f"only must be a collection, as [{only!r}] is, not a string")
+    if voices is not None and (isinstance(voices, str) or len(set(voices)) != _TWO):
+        raise ValueError(f"voices must be two values of the setting, not {voices!r}")
+    if unknown := set(only) - set(CHECKS):
+        raise ValueError(f"There are the checks {', '.join(CHECKS)}, and no {min(unknown)!r}")
 
 
 def _voice_changes(first: Any, second: Any) -> Script:

@@ -82,16 +82,34 @@ class Trial:
 
     # What is compared with the run without a cache
 
-    async def prepare(self) -> None:
-        """Find out what the service tells, and whether it is cached at all."""
+    async def prepare(self) -> bool:
+        """Find out what the service tells, and whether it is cached and speaks at all.
+
+        Returns:
+            Whether it was heard, without the cache and with an empty one.
+
+        Raises:
+            ValueError: Somebody else than the provider answers it.
+        """
         shelf = Shelf()
-        outcome = await self._hold((Turn(SENTENCES),), shelf)
+        script = (Turn(SENTENCES),)
+        usual, outcome = await self._hold(script), await self._hold(script, shelf)
+        for how, one in (("without the cache", usual), ("with an empty cache", outcome)):
+            if one.said.heard.words and not one.asked:
+                raise ValueError(
+                    "Something was heard, but the provider was not asked: the service must be "
+                    "answered by the provider that is passed to check_cache"
+                )
+            if not one.said.heard.words:
+                asked = f"the provider was asked {one.asked} times"
+                self._found("a turn", f"the service was not heard {how}; {asked}")
         self.report.cached = bool(shelf.kept)
         self.report.bypassed = set(outcome.stats["bypassed"])
         self.report.word_times = any(
             len(said.words) >= len(said.heard.words) > 1 and said.words[-1].at is not None
             for said in outcome.said.contexts
         )
+        return not self.report.findings
 
     async def mixes(self) -> None:
         """Compare every mix of hits and misses in a turn."""
@@ -123,6 +141,13 @@ class Trial:
                 self._free_of_charge(f"{name}, from the cache", warm)
             self._listen(name, shelf)
             self.report.tried["conversations"] += 1
+
+    async def voices(self, name: str, script: Script) -> None:
+        """Compare a conversation in which the voice changes; say so if it does not."""
+        await self.scripts({name: script})
+        heard = set(map(str, self._voices(await self._hold(script))))
+        if len(heard) == 1 and heard != {"None"}:
+            self._note(name, [f"all is spoken by {min(heard)!r}: are these voices of the service?"])
 
     async def _hold(self, script: Sequence[Any], shelf: Shelf | None = None) -> _Outcome:
         service: Any = self._make(shelf)
