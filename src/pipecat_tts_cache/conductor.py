@@ -71,6 +71,8 @@ class Conductor:
         self.opened: str | None = None
         """The audio context that was opened last, besides the inner ones."""
         self._interrupted: set[str] = set()
+        self.removed: set[str] = set()
+        """The contexts left alone that the service has ended, until they are played."""
 
     # Which contexts are managed
 
@@ -238,14 +240,13 @@ class Conductor:
         """Wait until speech that is left alone cannot be taken for a sentence under way."""
         self.replaying = False
         if self._mixes_up:
-            for turn in list(self.turns.values()):
-                await self.live.close_last(turn)
+            await self.live.close_all()
             await self.live.flight.empty()
 
     async def _replay(self, turn: Turn, utterance: Utterance) -> None:
         for name, value in self._profile.sentence_state.items():
             setattr(self._host, name, copy(value))
-        await self.live.close_last(turn)
+        await self.live.close_all()
         items = self._frames(utterance, turn.context_id)
         segment = Segment(islice(items, 1), complete=False)
         # Where the provider answers later, Pipecat puts a sentence's text in front of its audio.
@@ -350,6 +351,18 @@ class Conductor:
         else:
             turn.rewind()  # it went quiet, and is opened anew if more comes
 
+    def left_alone_ended(self, context_id: str, *, interrupted: bool) -> None:
+        """Note that speech that is left alone is over, or what was played of it.
+
+        Args:
+            context_id: Its audio context.
+            interrupted: Whether it was cut off. If not, and if the service had not ended it, it
+                went quiet.
+        """
+        if interrupted or context_id not in self.removed:
+            self.live.flight.doubt()
+        self.removed.discard(context_id)
+
     async def interrupt(self, turn: Turn) -> None:
         """Throw away what a turn still has to say.
 
@@ -380,6 +393,7 @@ class Conductor:
     async def after_interruption(self) -> None:
         """Throw away the turns that had no audio context yet when an interruption came."""
         self.replaying = False
+        self.removed.clear()
         for turn in list(self.turns.values()):
             context = self._host._tts_contexts.get(turn.context_id)
             spared = survives_interruption(context)

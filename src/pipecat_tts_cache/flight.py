@@ -103,6 +103,7 @@ class Flight:
         self._closes: deque[float] = deque()
         self.waiting: list[Turn] = []
         """The turns with a sentence that waits until it may be sent."""
+        self._wanted_empty = 0
 
     def __iter__(self) -> Iterator[LiveSentence]:
         return iter(list(self._under_way))
@@ -143,7 +144,11 @@ class Flight:
 
     async def empty(self) -> None:
         """Wait until no sentence is under way."""
-        await self._fewer_than(1)
+        self._wanted_empty += 1
+        try:
+            await self._fewer_than(1)
+        finally:
+            self._wanted_empty -= 1
 
     async def _fewer_than(self, limit: int) -> None:
         while len(self._under_way) >= limit:
@@ -191,7 +196,29 @@ class Flight:
     def stray(self) -> None:
         """Note that something came that belongs to no sentence under way."""
         if not self.settled:
+            self.doubt()
+
+    def doubt(self) -> None:
+        """Note that what was asked for may still come in, without an id."""
+        if not self._tells_apart:
             self._settled_at = self._clock() + _SETTLING_SECONDS
+
+    def is_lively(self, turn: Turn, seconds: float) -> bool:
+        """Tell whether anything was asked or heard in a turn lately, or is about to be.
+
+        Args:
+            turn: The turn.
+            seconds: How long ago.
+
+        Returns:
+            Whether it was. If not, its context may go quiet as it would without the mixin.
+        """
+        quiet_since = self._clock() - seconds
+        return turn in self.waiting or any(
+            sentence.sending or max(sentence.last_heard, turn.last_asked) > quiet_since
+            for sentence in self._under_way
+            if sentence.turn is turn
+        )
 
     def is_overdue(self, sentence: LiveSentence, patience: float) -> bool:
         """Tell whether to wait no longer for a sentence.
@@ -208,7 +235,8 @@ class Flight:
         turn = sentence.turn
         if sentence.sending or sentence.unclosed:
             return False
-        if not (turn.ending or self.waiting or turn.holds_back(sentence)):
+        is_waited_for = turn.ending or self.waiting or self._wanted_empty
+        if not (is_waited_for or turn.holds_back(sentence)):
             return False
         since = max(sentence.last_heard, 0.0 if turn.silent else turn.last_asked)
         return self._clock() - since >= (patience * _IF_SILENT if turn.silent else patience)
@@ -230,7 +258,7 @@ class Flight:
             return [sentence]
         self._landed.append(sentence)
         if sentence.recording.judge() in _DOUBTFUL:
-            self._settled_at = self._clock() + _SETTLING_SECONDS
+            self.doubt()
         if self._under_way:
             return []
         landed, self._landed = self._landed, []

@@ -87,8 +87,7 @@ class LiveSpeech:
             self._book.give_up(sentence, NotStored.JOINED)
             await self._send(open_one, sentence.text)
             return
-        for turn in {each.turn for each in self.flight if each.unclosed}:
-            await self.close_last(turn)
+        await self.close_all()
         try:
             await self.flight.room(sentence.turn)
             await self._reconnected()
@@ -112,8 +111,18 @@ class LiveSpeech:
         if open_one := self._unclosed(turn):
             self.flight.may_close(at_last=True)
             open_one.unclosed = False
-            async with self._small_turn(open_one):
-                await self._below.on_turn_context_completed()
+            try:
+                async with self._small_turn(open_one):
+                    await self._below.on_turn_context_completed()
+            except Exception as error:  # nobody asked for this but us
+                logger.debug(f"{self._host} closing failed: {type(error).__name__}")
+                open_one.recording.fail(NotStored.ERROR)
+                await self.end(open_one)
+
+    async def close_all(self) -> None:
+        """Close the sentences that others were to join, of whatever turn."""
+        for turn in {each.turn for each in self.flight if each.unclosed}:
+            await self.close_last(turn)
 
     def _unclosed(self, turn: Turn) -> LiveSentence | None:
         return next((each for each in self.flight if each.unclosed and each.turn is turn), None)
@@ -402,10 +411,12 @@ class LiveSpeech:
     async def _watch_flight(self) -> None:
         """Keep outer contexts open while a sentence is due, and give up on one that never comes."""
         patience = self._host._stop_frame_timeout_s
+        pause = patience / _LOOKS_PER_PATIENCE
         while self.flight:
-            await asyncio.sleep(patience / _LOOKS_PER_PATIENCE)
+            await asyncio.sleep(pause)
             for turn in {*self.flight.waiting, *(sentence.turn for sentence in self.flight)}:
-                self._host._refresh_audio_context(turn.context_id)
+                if self.flight.is_lively(turn, 1.5 * pause):
+                    self._host._refresh_audio_context(turn.context_id)
             oldest = self.flight.oldest
             if oldest and self.flight.is_overdue(oldest, patience):
                 await self._give_up(oldest)

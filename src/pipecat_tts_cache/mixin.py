@@ -343,6 +343,7 @@ class TTSCacheMixin(TTSService):
         elif turn := conductor.turns.get(context_id or ""):
             await conductor.lose_connection(turn)
         else:
+            conductor.removed.add(context_id or "")
             await super().remove_audio_context(context_id)
 
     async def _disconnect_websocket(self) -> None:
@@ -379,6 +380,7 @@ class TTSCacheMixin(TTSService):
         if turn := self._tts_cache.turns.get(context_id):
             await self._tts_cache.interrupt(turn)
         else:
+            self._tts_cache.left_alone_ended(context_id, interrupted=True)
             await super().on_audio_context_interrupted(context_id)
 
     async def on_audio_context_completed(self, context_id: str) -> None:
@@ -390,6 +392,7 @@ class TTSCacheMixin(TTSService):
         if turn := self._tts_cache.turns.get(context_id):
             self._tts_cache.played(turn)
         else:
+            self._tts_cache.left_alone_ended(context_id, interrupted=False)
             await super().on_audio_context_completed(context_id)
 
     # What the service reports
