@@ -95,6 +95,23 @@ async def test_a_voice_changed_while_a_sentence_is_sent(kind: str) -> None:
     assert {"settings_changed": 1} == stats["not_stored"]
 
 
+@pytest.mark.parametrize("fault", [Fault.ERROR, Fault.BROKEN, Fault.EMPTY])
+async def test_a_word_clock_that_runs_on_over_a_failed_sentence(fault: Fault) -> None:
+    """Where it stands by then only the service knows: words are kept again in the next turn."""
+    backend, provider = MemoryCacheBackend(), Provider()
+    provider.fail(fault, text="Two is over there.")
+    tts = CACHED_SCRIPTED["unlisted words"](provider, cache_backend=backend)
+    async with running(tts, sample_rate=8000) as bot:
+        await bot.llm_turn(SENTENCES)
+        await bot.until_quiet()
+        assert ["One is here."] == check_store(backend)
+        stats = await tts.get_cache_stats()
+        assert 1 == stats["not_stored"]["words"]
+        await bot.llm_turn(SENTENCES)
+        await bot.until_quiet()
+    assert sorted(map(str.strip, SENTENCES)) == sorted(check_store(backend))
+
+
 async def test_a_response_within_a_response_goes_on_in_its_context(kind: str) -> None:
     """A response that starts before the one before it ended is heard whole, in the same context."""
     backend = MemoryCacheBackend()

@@ -74,6 +74,7 @@ class LiveSpeech:
         self._book = book
         self._passed_errors: set[int] = set()
         self._running_seconds = 0.0
+        self._clock_is_lost = False
         self._watch: asyncio.Task[None] | None = None
 
     async def speak(self, sentence: LiveSentence) -> None:
@@ -288,11 +289,20 @@ class LiveSpeech:
         if sentence.clock_start is None:
             runs_on = reported >= _RUNNING_ON * self._running_seconds
             sentence.clock_start = self._running_seconds if runs_on else 0.0
+            if self._clock_is_lost:
+                sentence.recording.fail(NotStored.WORDS)
         return reported - sentence.clock_start
+
+    def _keep_clock(self, sentence: LiveSentence) -> None:
+        if self._profile.running_clock:
+            self._running_seconds += sentence.recording.seconds
+            # By how much the clock of a service runs on over half a sentence, only it knows.
+            self._clock_is_lost |= sentence.recording.judge() is not None
 
     def reset_clock(self) -> None:
         """Note that a word clock that runs on is set back, as services do when speech stops."""
         self._running_seconds = 0.0
+        self._clock_is_lost = False
         for sentence in self.flight:
             if sentence.clock_start:
                 sentence.recording.fail(NotStored.WORDS)
@@ -319,7 +329,7 @@ class LiveSpeech:
         sentence.ended = True
         sentence.turn.silent = not sentence.recording.has_audio
         self._hear_the_rest(sentence)
-        self._running_seconds += sentence.recording.seconds
+        self._keep_clock(sentence)
         await self._tell_service(self._below.on_audio_context_completed, sentence)
         self._land(sentence)
         await sentence.turn.finish(sentence)
