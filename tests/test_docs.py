@@ -40,6 +40,7 @@ from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.pipecat_compat import TESTED
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
+from tests.pipecat_services import importable
 from tests.servers import Server, lets_redis_introduce_itself, own_server
 
 __all__ = ["lets_redis_introduce_itself", "own_server"]
@@ -82,6 +83,12 @@ async def close_stores(names: Mapping[str, Any]) -> None:
     for value in names.values():
         if isinstance(value, CacheBackend):
             await value.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def services() -> None:
+    """Import what snippets import: that blocks, and they run on the event loop."""
+    importable()
 
 
 # Snippets
