@@ -236,6 +236,23 @@ async def test_nothing_to_compare_with_is_no_pass() -> None:
     assert "(no comparison) a speak frame: without a cache, 'Hello and welcome.' is heard" in report
 
 
+class Greedy(CachedInline):
+    """Reports each miss twice."""
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        misses = (await self.get_cache_stats())["misses"]
+        async for frame in super().run_tts(text, context_id):
+            yield frame
+        if (await self.get_cache_stats())["misses"] > misses:
+            await self.start_tts_usage_metrics(text)
+
+
+async def test_usage_of_a_miss_is_found() -> None:
+    """Characters that are billed twice."""
+    report = told(await check(Greedy, only=["conversations"]))
+    assert "a speak frame: usage: expected 18 characters, got 36" in report
+
+
 class Silent(InlineService):
     """Never says a word."""
 

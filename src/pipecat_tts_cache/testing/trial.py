@@ -187,6 +187,9 @@ class Trial:
             found.append(f"committed: expected {expected.messages}, got {actual.messages}")
         if self._voices(expected) != self._voices(actual):
             found.append(f"voices: expected {self._voices(expected)}, got {self._voices(actual)}")
+        usual, used = sum(expected.said.usage), sum(actual.said.usage)
+        if used > usual or (used < usual and actual.asked == expected.asked):
+            found.append(f"usage: expected {usual} characters, got {used}")
         return found
 
     def _voices(self, outcome: _Outcome) -> list[Any]:
