@@ -14,7 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStoppedFrame, TTSTextFrame
+from pipecat.frames.frames import (
+    Frame,
+    OutputTransportMessageFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection
 
 from pipecat_tts_cache import TTSCacheMixin, testing
@@ -251,6 +257,27 @@ async def test_usage_of_a_miss_is_found() -> None:
     """Characters that are billed twice."""
     report = told(await check(Greedy, only=["conversations"]))
     assert "a speak frame: usage: expected 18 characters, got 36" in report
+
+
+class Odd(InlineService):
+    """Says yes with a frame that no replay would have."""
+
+    tts_cache_profile = PROVIDER
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        async for frame in super().run_tts(text, context_id):
+            yield frame
+        if text.startswith("Yes."):
+            yield OutputTransportMessageFrame(message="yes")
+
+
+async def test_what_is_spoken_live_again_is_said() -> None:
+    """Where something was not stored, the report says how much, and why."""
+    report = await check(Odd, only=["conversations"])
+    assert report.passed, str(report)
+    where = "two speak frames back to back, from the cache"
+    note = f"{where}: 1 sentences were spoken live again (not stored: 1 other_frames)"
+    assert note in map(str, report.notes)
 
 
 class Silent(InlineService):

@@ -134,11 +134,12 @@ class Trial:
         for name, script in scripts.items():
             shelf = Shelf()
             reference = await self._hold(script)
-            self._compare(name, script, reference, await self._hold(script, shelf))
+            cold = await self._hold(script, shelf)
+            self._compare(name, script, reference, cold)
             warm = await self._hold(script, shelf)
             self._compare(f"{name}, from the cache", script, reference, warm)
-            if self.report.cached and not warm.stats["misses"]:
-                self._free_of_charge(f"{name}, from the cache", warm)
+            if self.report.cached:
+                self._free_of_charge(f"{name}, from the cache", cold, warm)
             self._listen(name, shelf)
             self.report.tried["conversations"] += 1
 
@@ -196,7 +197,12 @@ class Trial:
         requests = self._provider.requests
         return [requests[take - 1].settings.get("voice") for take in outcome.said.heard.takes]
 
-    def _free_of_charge(self, where: str, outcome: _Outcome) -> None:
+    def _free_of_charge(self, where: str, cold: _Outcome, outcome: _Outcome) -> None:
+        if live := outcome.stats["misses"]:
+            reasons = ", ".join(f"{n} {why}" for why, n in cold.stats["not_stored"].items())
+            what = f"{live} sentences were spoken live again (not stored: {reasons or 'unknown'})"
+            self.report.notes.append(Finding(where, what))
+            return
         if outcome.asked:
             self._found(where, f"the provider was asked {outcome.asked} times")
         if outcome.said.usage:
