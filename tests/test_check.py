@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from pipecat.frames.frames import (
     Frame,
+    InterruptionFrame,
     OutputTransportMessageFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
@@ -240,6 +241,57 @@ async def test_nothing_to_compare_with_is_no_pass() -> None:
     report = told(await check(Unstopped, only=["conversations", "voices"]))
     assert "Unstopped: there was nothing to compare with" in report
     assert "(no comparison) a speak frame: without a cache, 'Hello and welcome.' is heard" in report
+
+
+class Deaf(CachedInline):
+    """Goes on with a replay for a while when it is interrupted."""
+
+    last: TTSAudioRawFrame | None = None
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        self.last = frame if isinstance(frame, TTSAudioRawFrame) else self.last
+        await super().push_frame(frame, direction)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        stats = await self.get_cache_stats()
+        if isinstance(frame, InterruptionFrame) and self.last and stats["hits"]:
+            for _ in range(5):
+                await self.push_frame(self.last)
+
+
+async def test_audio_behind_an_interruption_is_found() -> None:
+    """A replay that goes on when the user speaks."""
+    report = told(await check(Deaf, only=["interruptions"]))
+    assert "a replayed turn, interrupted at frame 8 of 8: 5 frames of its audio" in report
+    assert "a live turn" not in report
+
+
+class Talkative(CachedInline):
+    """Tells all of a turn when its first audio leaves, once there is a cache."""
+
+    told = False
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        has_cache = (await self.get_cache_stats())["backend"]
+        if not (isinstance(frame, TTSTextFrame) and has_cache):
+            await super().push_frame(frame, direction)
+        if isinstance(frame, TTSAudioRawFrame) and has_cache and not self.told:
+            self.told = True
+            text = TTSTextFrame("One is here. Two is over there. Three is everywhere.", "turn")
+            text.context_id = frame.context_id
+            await super().push_frame(text)
+
+
+async def test_what_is_committed_unheard_is_found() -> None:
+    """A turn that is in the context though its first words were heard only."""
+    report = told(await check(Talkative, only=["interruptions"]))
+    assert "a live turn, interrupted at frame 1 of 83: ['One is here. Two is over" in report
+    assert "was committed when '' had been heard" in report
 
 
 class Greedy(CachedInline):

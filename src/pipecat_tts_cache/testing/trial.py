@@ -15,6 +15,7 @@ from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
+from pipecat.frames.frames import InterruptionFrame, TTSAudioRawFrame
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.mixin import TTSCacheMixin
@@ -23,7 +24,7 @@ from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.report import Finding, Report
 from pipecat_tts_cache.testing.script import SENTENCES, Pause, Script, Speak, Turn, play, texts_of
 from pipecat_tts_cache.testing.shelf import Shelf, letters
-from pipecat_tts_cache.testing.view import Said, View, differences
+from pipecat_tts_cache.testing.view import Captured, Said, View, differences
 
 _, _FAULTY, _BEHIND = SENTENCES
 _HARMLESS = (Fault.SLOW, Fault.ERROR_AFTER_END)  # all of the sentence certainly came
@@ -221,12 +222,11 @@ class Trial:
         for how, outcome, prepared in (("live", live, False), ("replayed", replayed, True)):
             if prepared and not self.report.cached:
                 break
-            frames = sum(len(said.frame_ms) for said in outcome.said.contexts)
-            for frame in _spread(frames, count):
-                where = f"a {how} turn, interrupted at frame {frame} of {frames}"
-                await self._judge(
-                    where, _interrupted(frame, usual), prepared=shelf if prepared else None
-                )
+            lengths = [ms / 1000 for said in outcome.said.contexts for ms in said.frame_ms]
+            for frame in _spread(len(lengths), count):
+                where = f"a {how} turn, interrupted at frame {frame} of {len(lengths)}"
+                problems = _interrupted(round(sum(lengths[:frame]), 4), usual)
+                await self._judge(where, problems, prepared=shelf if prepared else None)
                 self.report.tried["interruptions"] += 1
         await self._judge("audio that comes late after an interruption", self._late)
 
@@ -323,11 +323,11 @@ def _name_of(service: TTSService) -> str:
     return behind[0].__name__
 
 
-def _interrupted(frame: int, usual: _Outcome) -> Problems:
-    """Interrupt a turn when so many frames of audio have left, and say it again.
+def _interrupted(seconds: float, usual: _Outcome) -> Problems:
+    """Interrupt a turn when so much of its audio has left, and say it again.
 
     Args:
-        frame: How many.
+        seconds: How much.
         usual: What the turn gives when it is not interrupted.
     """
     committed = letters(" ".join(usual.messages))
@@ -335,21 +335,53 @@ def _interrupted(frame: int, usual: _Outcome) -> Problems:
     async def problems(bot: Bot) -> list[Problem]:
         await bot.llm_turn([f"{text} " for text in SENTENCES])
         with suppress(TimeoutError):
-            await bot.until_audio(frame)
+            await bot.until(lambda: _length(bot.captured) >= seconds)
+        heard = bot.said().heard
         await bot.interrupt()
         await bot.until_quiet()
-        everything = " ".join(SENTENCES)
         found = [
             Problem("committed", f"{message!r} was committed")
             for message in bot.messages
             if not committed.startswith(letters(message))
         ]
+        found += _committed_unheard(bot.messages, heard.words)
         before = len(bot.said().contexts)
         await bot.llm_turn([f"{text} " for text in SENTENCES])
         said = await bot.until_quiet()
-        return found + _not_whole(said.contexts[before:], everything)
+        found += _not_silent(bot.captured)
+        return found + _not_whole(said.contexts[before:], " ".join(SENTENCES))
 
     return problems
+
+
+def _length(captured: Sequence[Captured]) -> float:
+    """Return how much audio has left, in seconds, rounded against what adds up."""
+    frames = [one.frame for one in captured if isinstance(one.frame, TTSAudioRawFrame)]
+    return round(sum(frame.num_frames / frame.sample_rate for frame in frames), 4)
+
+
+def _not_silent(captured: Sequence[Captured]) -> list[Problem]:
+    """Say whether audio of a turn came behind its interruption."""
+    frames = [one.frame for one in captured]
+    at = next((n for n, frame in enumerate(frames) if isinstance(frame, InterruptionFrame)), 0)
+    old = {frame.context_id for frame in frames[:at] if isinstance(frame, TTSAudioRawFrame)}
+    late = [
+        frame
+        for frame in frames[at:]
+        if isinstance(frame, TTSAudioRawFrame) and frame.context_id in old
+    ]
+    return [Problem("not silent", f"{len(late)} frames of its audio came later")] if late else []
+
+
+def _committed_unheard(messages: Sequence[str], words: Sequence[str]) -> list[Problem]:
+    """Say whether more was committed than what was heard, and the sentence under way."""
+    heard, begun = len(letters("".join(words))), 0
+    for text in SENTENCES:
+        begun += len(letters(text)) if begun <= heard else 0
+    if len(letters("".join(messages))) <= begun:
+        return []
+    heard_text = " ".join(words)
+    return [Problem("unheard", f"{messages} was committed when {heard_text!r} had been heard")]
 
 
 def _spread(frames: int, count: int | None) -> list[int]:
