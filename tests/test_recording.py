@@ -184,3 +184,13 @@ def test_it_does_not_matter_how_words_are_cut(told: list[str]) -> None:
     recording = recorded(1.0, *(Word(text, 0.1) for text in told))
     recording.must_tell = "Two is over there."
     assert recording.judge() is None
+
+
+@pytest.mark.parametrize("end", [0.0, 0.1, 1.1])
+def test_audio_that_is_shorter_than_its_words_rules_out_storing(end: float) -> None:
+    """A last word that ends behind the audio was not spoken to its end; nor one without an end."""
+    recording = recorded(1.0, Word("Two", 0.1))
+    recording.last_word_end = end
+    assert NotStored.WORDS is recording.judge()
+    recording.last_word_end = 1.01
+    assert recording.judge() is None

@@ -163,6 +163,7 @@ def segments(name: str, *prefixes: str) -> str:
 def test_running_state_is_there(listed: str, profile: ServiceProfile) -> None:
     """What a profile resets or reads is an attribute of the service, set where it is created."""
     attributes = {*profile.fresh_state, *profile.sentence_state, *(profile.unreported_word or ())}
+    attributes |= {profile.last_word_end} - {None}
     created = "\n".join(
         ast.get_source_segment(each.text, node) or ""
         for each in lineage(listed)

@@ -6,6 +6,8 @@
 
 """An answer that breaks off in order is noticed where the service does not notice it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault
 from pipecat_tts_cache.whole_body import Body, read_along
 from tests.cached import KINDS
+from tests.providers.timed_http import InworldSyncServer
 from tests.stored import check_store
 
 
@@ -57,6 +60,31 @@ def test_a_service_is_left_as_it_was() -> None:
     with read_along(service, ("_session", b"the end")):
         service._session = new
     assert new is service._session
+
+
+SYNC = replace(
+    KINDS["InworldHttpTTSService"],
+    server=InworldSyncServer,
+    arguments={"timestamp_transport_strategy": "SYNC"},
+)
+
+
+@pytest.mark.parametrize("text", ["Yes.", "Two is over there."])
+async def test_words_that_are_told_before_they_are_spoken(text: str) -> None:
+    """That the last word is told does not mean that all of it is spoken."""
+    backend = MemoryCacheBackend()
+    async with SYNC.server() as server:
+        tts = SYNC.with_cache(server, cache_backend=backend)
+        async with running(tts) as bot:
+            server.fail(Fault.BROKEN)
+            for _ in range(3):
+                await bot.speak(text)
+                said = await bot.until_quiet()
+            stats = await tts.get_cache_stats()
+    assert {"words": 1} == stats["not_stored"]
+    assert 2 == len(server.requests)
+    assert text == said.contexts[-1].heard.text
+    assert [text] == check_store(backend)
 
 
 @pytest.mark.parametrize(

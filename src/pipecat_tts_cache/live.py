@@ -341,6 +341,8 @@ class LiveSpeech:
             text, start = (getattr(self._host, name, None) for name in names)
             if text and recording.failure is None:
                 self._hear_word(sentence, Word(text, float(start or 0.0)))
+        if name := self._profile.last_word_end:
+            recording.last_word_end = float(getattr(self._host, name, None) or 0.0)
         if sample := recording.last_sample():
             rate, channels = recording.sample_rate, recording.num_channels
             context_id = sentence.turn.context_id

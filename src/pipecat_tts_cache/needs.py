@@ -176,6 +176,8 @@ def _told_by(profile: ServiceProfile, service: TTSService) -> Iterator[str]:
     yield from profile.fresh_state
     yield from profile.sentence_state
     yield from profile.unreported_word or ()
+    if profile.last_word_end:
+        yield profile.last_word_end
     if isinstance(service, WebsocketService):
         yield "_reconnect_in_progress"
 

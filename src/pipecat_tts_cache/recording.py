@@ -21,6 +21,9 @@ _BYTES_PER_SAMPLE = 2
 _WORD_SLACK = 1.0
 """Seconds by which a word may begin after the end of the audio before its time is absurd."""
 
+_END_SLACK = 0.05
+"""Seconds by which the last word may end after the end of the audio, for its rounding."""
+
 
 class Recording:
     """The audio and the words of one live sentence, as they come."""
@@ -33,6 +36,8 @@ class Recording:
         self.failure: NotStored | None = None
         self.must_tell = ""
         """A text of which every word has to be told, or it was not spoken to its end."""
+        self.last_word_end: float | None = None
+        """Where the last word ends, in seconds, if the service says so."""
         self._chunks: list[bytes] = []
         self._size = 0
         self._split_sample = b""
@@ -118,12 +123,17 @@ class Recording:
         latest = self.seconds + _WORD_SLACK
         in_order = all(one <= other for one, other in pairwise(starts))
         sane = all(math.isfinite(start) and 0 <= start <= latest for start in starts)
-        return in_order and sane and self._tells_enough()
+        return in_order and sane and self._tells_enough() and self._lasts_long_enough()
 
     def _tells_enough(self) -> bool:
         needed = [character for character in self.must_tell if character.isalnum()]
         told = "".join(word.text for word in self.words)
         return not needed or needed == [character for character in told if character.isalnum()]
+
+    def _lasts_long_enough(self) -> bool:
+        if self.last_word_end is None or not self.words:
+            return True
+        return self.words[-1].start < self.last_word_end <= self.seconds + _END_SLACK
 
     def _keep(self, audio: bytes) -> bytes:
         if audio:

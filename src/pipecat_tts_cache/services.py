@@ -46,6 +46,9 @@ class ServiceProfile:
             seconds), for services that keep it to themselves.
         tells_every_word: Whether every word of a text is told with its time, so that a sentence
             with words missing was not spoken to its end.
+        last_word_end: The attribute that holds, when a sentence is over, where its last word ends
+            (in seconds), for services that may tell words before they are spoken. Less audio was
+            not spoken to its end.
         whole_body: The attribute that holds the session of aiohttp, and what only a whole answer
             contains, for services that take no notice of an error in an answer.
         running_clock: Whether word times may run on over sentences without `fresh_state` saying
@@ -71,6 +74,7 @@ class ServiceProfile:
     sentence_state: Mapping[str, Any] = field(default_factory=dict)
     unreported_word: tuple[str, str] | None = None
     tells_every_word: bool = False
+    last_word_end: str | None = None
     whole_body: tuple[str, bytes] | None = None
     running_clock: bool = False
     fixed_settings: frozenset[str] = frozenset()
@@ -177,8 +181,11 @@ _PROFILES: Mapping[str, ServiceProfile] = {
         },
     ),
     "HumeTTSService": _INLINE_WITH_CLOCK,
-    # It takes no notice of errors in a body, which then ends before the words do.
-    "InworldHttpTTSService": replace(_INLINE_WITH_CLOCK, tells_every_word=True),
+    # It takes no notice of errors in a body, which then ends before the words do; or before the
+    # audio does, with timestamp_transport_strategy="SYNC".
+    "InworldHttpTTSService": replace(
+        _INLINE_WITH_CLOCK, tells_every_word=True, last_word_end="_cumulative_time"
+    ),
     "SpeechifyHttpTTSService": ServiceProfile(
         inline=True, fresh_state=_CLOCK, neutral_settings=frozenset({"safety_identifier"})
     ),

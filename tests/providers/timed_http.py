@@ -56,12 +56,13 @@ class InworldHttpServer(SessionServer):
     content_type = "application/json"
     address = ""
     path = "/tts/v1/voice:stream"
+    strategy = "ASYNC"
 
     def read(self, asked: dict[str, Any]) -> tuple[str, int]:
         """Read Inworld's names."""
         form = asked["audioConfig"]
         demand(form, audioEncoding="PCM")
-        demand(asked, timestampType="WORD", timestampTransportStrategy="ASYNC")
+        demand(asked, timestampType="WORD", timestampTransportStrategy=self.strategy)
         asked["voice"] = asked.pop("voiceId")
         return asked.pop("text"), form.pop("sampleRateHertz")
 
@@ -103,6 +104,29 @@ class InworldHttpServer(SessionServer):
     @staticmethod
     def _line(result: dict[str, Any]) -> bytes:
         return json.dumps({"result": result}).encode() + b"\n"
+
+
+class InworldSyncServer(InworldHttpServer):
+    """The same with `timestamp_transport_strategy="SYNC"`: words come with their audio."""
+
+    strategy = "SYNC"
+
+    def encode(self, request: Request, piece: Piece) -> bytes:
+        """Send a line with audio, and with every word that begins in it."""
+        result: dict[str, Any] = {"audioContent": in_base64(piece.audio)}
+        begun: list[Part] = []
+        since = 0.0
+        for token in timed(request, INWORLD_TOKEN):
+            since = token[2] if request.text[token[0]].isalnum() else since
+            if piece.start <= since < piece.end:
+                begun.append(token)
+        if begun:
+            result["timestampInfo"] = self.alignment(request, begun)
+        return self._line(result)
+
+    def closing(self, request: Request) -> bytes:
+        """Send nothing more."""
+        return b""
 
 
 class InworldWholeServer(InworldHttpServer):
