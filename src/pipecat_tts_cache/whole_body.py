@@ -11,9 +11,14 @@ service that takes no notice passes half a sentence on as if it were all of it. 
 of a whole body contains tells the one from the other.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
+
+_ASKED = frozenset({"delete", "get", "patch", "post", "put", "request"})
+_READ = frozenset({"read", "readany", "readchunk", "readexactly", "readline", "readuntil"})
+_ITERATED = frozenset({"iter_any", "iter_chunked", "iter_chunks"})
 
 
 class Body:
@@ -40,43 +45,102 @@ class Body:
         self._tail = seen[-len(self._mark) :]
 
 
-class _Response:
-    """An answer, and its content."""
+class _ReadAlong:
+    """Something of aiohttp that is read along. What is not known of it is the thing itself."""
 
-    def __init__(self, response: Any, body: Body) -> None:
-        self._response, self._body = response, body
+    def __init__(self, real: Any, body: Body) -> None:
+        self._real, self._body = real, body
 
-    @property
-    def content(self) -> "_Response":
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def __aenter__(self) -> Any:
+        await self._real.__aenter__()
         return self
 
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        async for chunk in self._response.content.iter_chunked(size):
-            self._body.read(chunk)
+    async def __aexit__(self, *error: object) -> Any:
+        return await self._real.__aexit__(*error)
+
+
+class _Content(_ReadAlong):
+    """The content of an answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._real, name)
+        if name in _READ:
+            return partial(self._read, member)
+        if name in _ITERATED:
+            return partial(self._iterate, member)
+        return member
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._iterate(self._real.__aiter__)
+
+    async def _read(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        chunk = await read(*args, **kwargs)
+        self._take(chunk)
+        return chunk
+
+    async def _iterate(
+        self, iterate: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        async for chunk in iterate(*args, **kwargs):
+            self._take(chunk)
             yield chunk
 
+    def _take(self, chunk: Any) -> None:
+        self._body.read(chunk[0] if isinstance(chunk, tuple) else chunk)
+
+
+class _Response(_ReadAlong):
+    """An answer."""
+
+    @property
+    def content(self) -> _Content:
+        return _Content(self._real.content, self._body)
+
+    async def read(self) -> bytes:
+        body: bytes = await self._real.read()
+        self._body.read(body)
+        return body
+
+    async def text(self, *args: Any, **kwargs: Any) -> str:
+        await self.read()  # aiohttp keeps it
+        text: str = await self._real.text(*args, **kwargs)
+        return text
+
+    async def json(self, *args: Any, **kwargs: Any) -> Any:
+        await self.read()
+        return await self._real.json(*args, **kwargs)
+
+
+class _Request(_ReadAlong):
+    """A request, which is awaited or entered for the answer."""
+
+    def __await__(self) -> Generator[Any, None, _Response]:
+        response = yield from self._real.__await__()
+        return _Response(response, self._body)
+
+    async def __aenter__(self) -> _Response:
+        return _Response(await self._real.__aenter__(), self._body)
+
+
+class _Session(_ReadAlong):
+    """A session, whose answers are read along."""
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._response, name)
+        member = getattr(self._real, name)
+        return partial(self._ask, member) if name in _ASKED else member
 
-
-class _Session:
-    """A session of aiohttp whose answers are read along."""
-
-    def __init__(self, session: Any, body: Body) -> None:
-        self._session, self._body = session, body
-
-    @asynccontextmanager
-    async def post(self, *args: Any, **kwargs: Any) -> AsyncIterator[_Response]:
-        async with self._session.post(*args, **kwargs) as response:
-            yield _Response(response, self._body)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
+    def _ask(self, ask: Callable[..., Any], *args: Any, **kwargs: Any) -> _Request:
+        return _Request(ask(*args, **kwargs), self._body)
 
 
 @contextmanager
 def read_along(service: Any, whole_body: tuple[str, bytes] | None) -> Iterator[Body]:
-    """Read along what a service gets by POST and reads in chunks.
+    """Read along what a service gets through its session of aiohttp.
+
+    A body that it reads in a way that is not known here counts as not whole.
 
     Args:
         service: The service.
@@ -90,7 +154,10 @@ def read_along(service: Any, whole_body: tuple[str, bytes] | None) -> Iterator[B
         yield Body(b"")
         return
     name, mark = whole_body
-    body, session = Body(mark), getattr(service, name)
+    body, session = Body(mark), getattr(service, name, None)
+    if session is None:  # it is yet to be opened
+        yield body
+        return
     watched = _Session(session, body)
     setattr(service, name, watched)
     try:
