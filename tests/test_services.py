@@ -302,3 +302,30 @@ def test_a_profile_of_another_kind_is_ignored() -> None:
     """What is no profile says nothing."""
     odd = type("Odd", (TTSService,), {"tts_cache_profile": {"inline": True}})
     assert UNLISTED == profile_of(odd, websocket=False)
+
+
+# What the author of a service may say
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        ({"in_flight": 0}, ValueError, "in_flight must be above 0, not 0"),
+        ({"in_flight": True}, TypeError, "in_flight must be an int, not bool"),
+        ({"closes_per_minute": 0}, ValueError, "closes_per_minute must be above 0"),
+        ({"inline": "yes"}, TypeError, "inline must be a bool or None, not str"),
+        ({"certain_end": None}, TypeError, "certain_end must be a bool, not NoneType"),
+        ({"last_word_end": 1.0}, TypeError, "last_word_end must be a string or None"),
+        ({"fresh_state": {"_clock"}}, TypeError, "fresh_state must be a mapping, not set"),
+        ({"neutral_arguments": "url"}, TypeError, "neutral_arguments must be a set, not str"),
+        ({"neutral_settings": {1}}, TypeError, "what is in neutral_settings must be a string"),
+        ({"updated_settings": ["voice"]}, TypeError, "updated_settings must be a set or None"),
+        ({"unreported_word": "_word"}, TypeError, "unreported_word must be a tuple or None"),
+        ({"whole_body": ("_session", "end")}, TypeError, "whole_body must be a string and bytes"),
+        ({"whole_body": ("_session", b"")}, ValueError, "whole_body must hold nothing empty"),
+    ],
+)
+def test_nonsense_is_refused(said: dict[str, Any], error: type[Exception], message: str) -> None:
+    """A profile with which a bot would be mute, or its recordings wrong, says so at once."""
+    with pytest.raises(error, match=message):
+        ServiceProfile(**said)

@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipecat_tts_cache.checks import check_positive_int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceProfile:
@@ -84,6 +86,63 @@ class ServiceProfile:
     neutral_arguments: frozenset[str] = frozenset()
     file_arguments: frozenset[str] = frozenset()
     file_settings: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse nonsense, with which a bot would be mute or its recordings wrong.
+
+        Raises:
+            TypeError: If something has the wrong type.
+            ValueError: If something has an impossible value.
+        """
+        check_positive_int("in_flight", self.in_flight)
+        if self.closes_per_minute is not None:
+            check_positive_int("closes_per_minute", self.closes_per_minute)
+        for name in _FLAGS:
+            _check(name, getattr(self, name), bool, "a bool")
+        _check("inline", self.inline, bool | None, "a bool or None")
+        _check("last_word_end", self.last_word_end, str | None, "a string or None")
+        for name in ("fresh_state", "sentence_state"):
+            _check(name, getattr(self, name), Mapping, "a mapping")
+        for name in _SETS:
+            _check(name, names := getattr(self, name), (set, frozenset), "a set")
+            for each in names:
+                _check(f"what is in {name}", each, str, "a string")
+        if self.updated_settings is not None:
+            _check("updated_settings", self.updated_settings, (set, frozenset), "a set or None")
+        for name, second in (("unreported_word", str), ("whole_body", bytes)):
+            if (pair := getattr(self, name)) is not None:
+                _check_pair(name, pair, second)
+
+
+_FLAGS = (
+    "names_context",
+    "shared_clock",
+    "certain_end",
+    "closes_itself",
+    "tells_every_word",
+    "running_clock",
+)
+_SETS = (
+    "fixed_settings",
+    "connection_settings",
+    "neutral_settings",
+    "neutral_arguments",
+    "file_arguments",
+    "file_settings",
+)
+
+
+def _check(name: str, value: object, expected: Any, called: str) -> None:
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} must be {called}, not {type(value).__name__}")
+
+
+def _check_pair(name: str, pair: Any, second: type) -> None:
+    _check(name, pair, tuple, "a tuple or None")
+    if [str, second] != [type(each) for each in pair]:
+        raise TypeError(f"{name} must be a string and {second.__name__}, not {pair!r}")
+    if not all(pair):
+        raise ValueError(f"{name} must hold nothing empty, not {pair!r}")
 
 
 PROFILE_ATTRIBUTE = "tts_cache_profile"
