@@ -69,7 +69,7 @@ async def test_what_is_kept_is_what_was_said() -> None:
         audio=bytes(16000),
         sample_rate=8000,
         words=(Word("Hello.", 0.1),),
-        digest=sentence.key.digest,
+        seal=sentence.key.seal,
         created_at=utterance.created_at,
         text="Hello.",
         service="OpenAITTSService",

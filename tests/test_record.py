@@ -29,7 +29,7 @@ UTTERANCE = Utterance(
     audio=AUDIO,
     sample_rate=24000,
     words=WORDS,
-    digest="ab" * 32,
+    seal="ab" * 32,
     created_at=1_767_225_600.125,
     text="Hello thère 你",
     service="SomeTTSService",
@@ -39,7 +39,7 @@ FIELDS: dict[str, Any] = {
     "sample_rate": 24000,
     "num_channels": 1,
     "words": [["Hello", 0.0, False]],
-    "digest": "ab" * 32,
+    "seal": "ab" * 32,
     "created_at": 1.0,
     "text": "Hello",
     "service": "SomeTTSService",
@@ -58,7 +58,7 @@ utterances = st.builds(
     sample_rate=st.integers(1, 2**64 - 1),
     num_channels=st.sampled_from([1, 2, 4]),
     words=any_words,
-    digest=any_text,
+    seal=any_text,
     created_at=st.floats(allow_infinity=False, allow_nan=False),
     text=st.none() | any_text,
     service=any_text,
@@ -151,20 +151,20 @@ def test_the_layout_is_the_one_that_is_documented() -> None:
 def test_records_of_this_version_are_read_for_ever() -> None:
     """A record that was written when this was written is still read."""
     data = bytes.fromhex(
-        "505454530100de000000080000005ef774d689ab73616d706c655f72617465cd1f40ac6e756d5f63"
+        "505454530100dc0000000800000060ebb86589ab73616d706c655f72617465cd1f40ac6e756d5f63"
         "68616e6e656c7302a5776f7264739293a64772c3bcc39fcb0000000000000000c293a4476f7474cb"
-        "3fd0000000000000c3a6646967657374d94061626162616261626162616261626162616261626162"
+        "3fd0000000000000c3a47365616cd940616261626162616261626162616261626162616261626162"
         "61626162616261626162616261626162616261626162616261626162616261626162616261626162"
-        "6162aa637265617465645f6174cb3ff8000000000000a474657874ab4772c3bcc39f20476f7474a7"
-        "73657276696365ae536f6d6554545353657276696365a5766f696365a4616e6e61a56d6f64656cc0"
-        "0001020304050607"
+        "aa637265617465645f6174cb3ff8000000000000a474657874ab4772c3bcc39f20476f7474a77365"
+        "7276696365ae536f6d6554545353657276696365a5766f696365a4616e6e61a56d6f64656cc00001"
+        "020304050607"
     )
     assert Utterance.from_bytes(data) == Utterance(
         audio=bytes(range(8)),
         sample_rate=8000,
         num_channels=2,
         words=(Word("Grüß", 0.0), Word("Gott", 0.25, carries_spaces=True)),
-        digest="ab" * 32,
+        seal="ab" * 32,
         created_at=1.5,
         text="Grüß Gott",
         service="SomeTTSService",
@@ -336,7 +336,7 @@ def fitting(name: str) -> Iterable[Any]:
             return [2**63]
         case "created_at":
             return [-1, 0, 1.5, 2**63]
-        case "digest" | "service":
+        case "seal" | "service":
             return ["", "text"]
         case "text" | "voice" | "model":
             return [None, "", "text"]
@@ -453,8 +453,8 @@ def test_what_is_said_does_not_quote_the_text() -> None:
         {"words": (Word("Hello", "0"),)},  # type: ignore[arg-type]
         {"words": (Word(None, 0.0),)},  # type: ignore[arg-type]
         {"words": (Word("Hello", 0.0, 1),)},  # type: ignore[arg-type]
-        {"digest": None},
-        {"digest": b"ab"},
+        {"seal": None},
+        {"seal": b"ab"},
         {"created_at": None},
         {"created_at": float("inf")},
         {"service": None},

@@ -36,12 +36,12 @@ async def test_many_bots_on_one_store() -> None:
 
 def one_voice(monkeypatch: pytest.MonkeyPatch) -> str:
     """The voice is not in the key."""
-    key = Phrasebook.key
+    digest = Phrasebook._digest
 
-    async def broken(self: Phrasebook, text: str, *, settings: Any, sample_rate: int) -> Any:
-        return await key(self, text, settings={**settings, "voice": ""}, sample_rate=sample_rate)
+    async def broken(self: Phrasebook, text: str, settings: Any, sample_rate: int) -> str:
+        return await digest(self, text, {**settings, "voice": ""}, sample_rate)
 
-    monkeypatch.setattr(Phrasebook, "key", broken)
+    monkeypatch.setattr(Phrasebook, "_digest", broken)
     return "was spoken as"
 
 

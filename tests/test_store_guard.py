@@ -33,7 +33,7 @@ from pipecat_tts_cache.testing.simulation import simulated_time
 KEY = CacheKey("tenant", "ab" * 32)
 OTHER = CacheKey("tenant", "cd" * 32)
 UTTERANCE = Utterance(
-    audio=bytes(480), sample_rate=24000, digest=KEY.digest, text="My name is Ada.", created_at=1.0
+    audio=bytes(480), sample_rate=24000, seal=KEY.seal, text="My name is Ada.", created_at=1.0
 )
 PRIVATE = ("tenant", KEY.digest, "Ada", "hunter2")
 
@@ -234,8 +234,9 @@ async def test_a_store_that_forgot_to_be_async_is_a_miss(stats: CacheStats) -> N
 
 
 LIES: dict[str, object] = {
-    "another key's": replace(UTTERANCE, digest=OTHER.digest),
-    "no key's": replace(UTTERANCE, digest=""),
+    "another key's": replace(UTTERANCE, seal=OTHER.seal),
+    "another namespace's": replace(UTTERANCE, seal=CacheKey("other", KEY.digest).seal),
+    "no key's": replace(UTTERANCE, seal=""),
     "bytes": b"PTTS",
     "text": "utterance",
     "number": 1,

@@ -153,7 +153,7 @@ class Phrasebook:
                 sample_rate=recording.sample_rate,
                 num_channels=recording.num_channels,
                 words=tuple(recording.words),
-                digest=key.digest,
+                seal=key.seal,
                 created_at=time.time(),
                 text=sentence.text if self.options.store_text else None,
                 service=self._reader.service_name,

@@ -267,9 +267,7 @@ def _breaker_of(backend: CacheBackend) -> CircuitBreaker:
 def _is_what_was_asked_for(utterance: object, key: CacheKey) -> bool:
     try:
         return (
-            isinstance(utterance, Utterance)
-            and utterance.digest == key.digest
-            and utterance.is_sound()
+            isinstance(utterance, Utterance) and utterance.seal == key.seal and utterance.is_sound()
         )
     except Exception:  # whatever a store made up
         return False

@@ -65,8 +65,8 @@ class Utterance:
         sample_rate: Samples per second of one channel, in Hz.
         num_channels: Number of interleaved channels.
         words: The words in spoken order, empty where the service reports none.
-        digest: The digest of the key it was recorded for, so that a store cannot pass off one
-            utterance as another.
+        seal: The `CacheKey.seal` of the key it was recorded for, so that a store cannot pass off
+            one utterance as another, nor one namespace's as another's.
         created_at: When it was recorded, in seconds since the Unix epoch.
         text: The text that was spoken, or None where the user chose not to keep it.
         service: The name of the TTS service class.
@@ -78,7 +78,7 @@ class Utterance:
     sample_rate: int
     num_channels: int = 1
     words: tuple[Word, ...] = ()
-    digest: str = ""
+    seal: str = ""
     created_at: float = 0.0
     text: str | None = None
     service: str = ""
@@ -108,7 +108,7 @@ class Utterance:
             "sample_rate": self.sample_rate,
             "num_channels": self.num_channels,
             "words": self.words,
-            "digest": self.digest,
+            "seal": self.seal,
             "created_at": self.created_at,
             "text": self.text,
             "service": self.service,
@@ -191,7 +191,7 @@ class Utterance:
 
     def _describes_itself(self) -> bool:
         return (
-            isinstance(self.digest, str)
+            isinstance(self.seal, str)
             and _is_time(self.created_at)
             and isinstance(self.service, str)
             and all(isinstance(name, str | None) for name in (self.text, self.voice, self.model))

@@ -43,6 +43,7 @@ A store that keeps bytes writes `utterance.to_bytes()` and reads `Utterance.from
 """
 
 from abc import ABC, abstractmethod
+from hashlib import sha256
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -60,6 +61,12 @@ class CacheKey(NamedTuple):
 
     namespace: str
     digest: str
+
+    @property
+    def seal(self) -> str:
+        """What a record says of the key it was made for: a digest of both its parts."""
+        owner = self.namespace.encode(errors="surrogatepass")
+        return sha256(owner + b"\0" + self.digest.encode()).hexdigest()
 
 
 class CacheBackend(ABC):

@@ -143,7 +143,7 @@ class StoreContract:
                 Word("", 1e-9),
                 Word("lone \ud800", 2.5, carries_spaces=True),
             ),
-            digest=make_key().digest,
+            seal=make_key().seal,
             created_at=1_767_225_600.123_456,
             text="Zero \x00, lone \ud800, line\r\n, e\N{COMBINING ACUTE ACCENT}",
             service="SomeTTSService",
