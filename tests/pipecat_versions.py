@@ -8,18 +8,30 @@
 
 from importlib.util import find_spec
 
-import pytest
 from pipecat.frames.frames import Frame, TTSTextFrame
 from pipecat.utils import string
 from pipecat.utils.context.aggregated_frame_sequencer import AggregatedFrameSequencer
 from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
 
-from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
+from pipecat_tts_cache.pipecat_compat import pipecat_version
 
-as_described = pytest.mark.skipif(
-    not SPARES_SPEECH, reason="services are described as they are from Pipecat 1.13 on"
-)
-"""Marks a test of what `services.py` says against the sources that are installed."""
+_INSTALLED = tuple(int(part) for part in pipecat_version().split(".")[:2])
+_SINCE = {
+    "NvidiaSageMakerTTSService.append_to_audio_context": (1, 13),  # it pushed audio directly
+    "RimeV1TTSService": (1, 14),
+    "client_reference_id": (1, 11),  # a setting of SonioxTTSService
+    "safety_identifier": (1, 13),  # a setting of SpeechifyHttpTTSService
+}
+
+TO_COME = frozenset(name for name, since in _SINCE.items() if _INSTALLED < since)
+"""Services, settings and calls that later releases have, and the one that is installed has not."""
+
+SPEAK_FRAMES_RACE = _INSTALLED < (1, 13)
+"""Whether the end of an earlier turn's audio decides if a speak frame is committed on its own.
+
+Pipecat takes every end of audio for the end of the LLM turn that is under way. How a speak frame
+inside or right behind a turn is committed depends on the provider's speed, also without a cache.
+"""
 
 
 def even_out() -> None:

@@ -23,7 +23,7 @@ from pipecat_tts_cache.services import (
     profile_of,
 )
 from tests.pipecat_services import Source, concrete_names, importable, lineage, sources
-from tests.pipecat_versions import as_described
+from tests.pipecat_versions import TO_COME
 
 LISTED = sorted(_PROFILES)
 WARNS_IN_VAIN = {"ElevenLabsDialogueTTSService"}
@@ -92,8 +92,10 @@ def yields_audio(name: str) -> bool:
 
 @pytest.fixture(params=LISTED)
 def listed(request: pytest.FixtureRequest) -> str:
-    """The name of each service that has a profile."""
-    return request.param
+    """The name of each service that has a profile, and is in the Pipecat that is installed."""
+    if request.param in TO_COME:
+        pytest.skip("A later release has it")
+    return str(request.param)
 
 
 @pytest.fixture
@@ -105,10 +107,9 @@ def profile(listed: str) -> ServiceProfile:
 # Which services
 
 
-@as_described
 def test_every_service_is_listed() -> None:
     """Each concrete TTS service of Pipecat has a profile, and there is no profile of another."""
-    assert set(concrete_names()) == set(LISTED)
+    assert set(concrete_names()) == set(LISTED) - TO_COME
 
 
 def test_every_service_that_can_be_imported_is_known() -> None:
@@ -130,21 +131,19 @@ def test_who_holds_a_websocket_is_not_inline(listed: str, profile: ServiceProfil
         assert yields_audio(listed)
 
 
-@as_described
 def test_nobody_answers_later_out_of_the_blue(listed: str, profile: ServiceProfile) -> None:
     """A service whose audio comes later puts it into an audio context."""
-    if profile.inline is False:
+    if profile.inline is False and f"{listed}.append_to_audio_context" not in TO_COME:
         assert "append_to_audio_context(" in text_of(listed)
     if profile.inline is True:
         assert "append_to_audio_context(" not in text_of(listed)
 
 
-@as_described
 def test_who_asks_for_the_active_context_names_none(listed: str, profile: ServiceProfile) -> None:
     """Audio without an id is audio of the active context, and the other way round."""
     if profile.inline is False and profile.certain_end:
         asks = "get_active_audio_context_id()" in segments(
-            listed, "_process_", "_receive", "_handle"
+            listed, "_process_", "_receive", "_read", "_handle"
         )
         assert profile.names_context is not asks
 
@@ -195,7 +194,6 @@ def test_arguments_are_there(listed: str, profile: ServiceProfile) -> None:
     assert set() == named - arguments_of(listed)
 
 
-@as_described
 def test_settings_are_there(listed: str, profile: ServiceProfile) -> None:
     """Settings that a profile names are settings of the service."""
     named = (
@@ -205,10 +203,9 @@ def test_settings_are_there(listed: str, profile: ServiceProfile) -> None:
         | profile.neutral_settings
         | profile.file_settings
     )
-    assert set() == named - settings_of(listed)
+    assert set() == named - TO_COME - settings_of(listed)
 
 
-@as_described
 def test_what_is_fixed_is_not_read_when_a_sentence_is_spoken(
     listed: str, profile: ServiceProfile
 ) -> None:

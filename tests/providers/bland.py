@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from pipecat.services.bland.tts import _DEFAULT_VOICE_ID
 from pipecat.services.tts_service import TextAggregationMode
 
 from pipecat_tts_cache.testing.provider import Piece, Request
@@ -129,7 +130,7 @@ KINDS = (
         service="BlandTTSService",
         server=BlandServer,
         arguments={"text_aggregation_mode": TextAggregationMode.SENTENCE},
-        voices=("29158307-9893-4149-8a75-bc9ce313d64e", "another"),
+        voices=(_DEFAULT_VOICE_ID, "another"),
         limits="one turn at a time, ended by the next; 60 seconds without a message",
     ),
 )

@@ -29,7 +29,12 @@ SPARES_SPEECH = hasattr(tts_service.TTSContext, "interruptible")
 DEPENDS_ON_SPEED: tuple[type[Frame], ...] = (
     () if SPARES_SPEECH else (LLMAssistantPushAggregationFrame,)
 )
-"""Frames that come or not, depending on how quick the provider is: before 1.13."""
+"""Frames that come or not, depending on how quick the provider is: before 1.13.
+
+There a speak frame is committed on its own unless an LLM turn is under way, and the end of any
+audio is taken for the end of that turn. A bare service commits the last of turn, turn, speak frame
+on its own or not, as its provider takes more or fewer turns of the event loop.
+"""
 
 _HOLDS_UNTIL_SPOKEN = not hasattr(tts_service.TTSService, "_hold_frames_while_audio_contexts_open")
 """Whether services that hold frames back wait for the bot to stop speaking: before 1.13."""
