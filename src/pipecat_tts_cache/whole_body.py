@@ -11,7 +11,7 @@ service that takes no notice passes half a sentence on as if it were all of it. 
 of a whole body contains tells the one from the other.
 """
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -137,7 +137,7 @@ class _Session(_ReadAlong):
 
 
 @contextmanager
-def read_along(service: Any, whole_body: tuple[str, bytes] | None) -> Iterator[Body]:
+def read_along(service: Any, whole_body: tuple[str, bytes] | None) -> Generator[Body]:
     """Read along what a service gets through its session of aiohttp.
 
     A body that it reads in a way that is not known here counts as not whole.

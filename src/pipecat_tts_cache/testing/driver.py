@@ -8,7 +8,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,7 +100,7 @@ class Bot:
     def messages(self) -> list[str]:
         """What the assistant has said, as committed to the LLM context."""
         return [
-            str(message["content"])
+            str(message.get("content"))
             for message in self.context.get_messages()
             if isinstance(message, dict) and message.get("role") == "assistant"
         ]
@@ -263,7 +263,7 @@ async def running(
     assistant: LLMAssistantAggregator | None = None,
     simulate_time: bool = True,
     **params: Any,
-) -> AsyncIterator[Bot]:
+) -> AsyncGenerator[Bot]:
     """Run a TTS service in a pipeline until the block ends.
 
     The pipeline is: what is `in_front` of the service, the service, what is `behind` it, and
@@ -295,7 +295,7 @@ async def running(
             _Tap(FrameDirection.DOWNSTREAM, bot.note_end),
         ]
     )
-    options = {"enable_metrics": True, "enable_usage_metrics": True, **params}
+    options: dict[str, Any] = {"enable_metrics": True, "enable_usage_metrics": True, **params}
     worker = bot.worker = PipelineWorker(
         pipeline,
         cancel_on_idle_timeout=False,

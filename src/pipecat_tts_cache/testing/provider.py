@@ -250,6 +250,8 @@ class Provider:
                 request.stuck.set()
                 await request.cancelled.wait()
                 await asyncio.sleep(request.trouble.seconds if request.trouble else 0)
+            case _:
+                pass
 
     @staticmethod
     def _get_stuck(request: Request) -> None:

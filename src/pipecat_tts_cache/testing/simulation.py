@@ -16,7 +16,7 @@ Another process does not stand still meanwhile. A test that talks to one needs r
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 from unittest.mock import patch
@@ -152,7 +152,7 @@ def _clocks(simulation: _Simulation) -> Any:
 
 
 @asynccontextmanager
-async def simulated_time() -> AsyncIterator[asyncio.AbstractEventLoop]:
+async def simulated_time() -> AsyncGenerator[asyncio.AbstractEventLoop]:
     """Let time pass only while everybody waits, as long as the block lasts.
 
     Meanwhile the clocks of the `time` module and of the running event loop tell the simulated

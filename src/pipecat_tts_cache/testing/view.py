@@ -174,6 +174,8 @@ class _Viewer:
                 self._happened("end")
             case _ if not isinstance(frame, DEPENDS_ON_SPEED):
                 self._happened(type(frame).__name__)
+            case _:
+                pass
 
     def _happened(self, what: str) -> None:
         if not what.startswith("audio") or self.view.order[-1:] != [what]:
