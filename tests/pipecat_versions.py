@@ -7,13 +7,16 @@
 """What the tests do differently on some releases of Pipecat."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
+import pytest
 from pipecat.frames.frames import Frame, TTSTextFrame
 from pipecat.utils import string
 from pipecat.utils.context.aggregated_frame_sequencer import AggregatedFrameSequencer
 from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
 
 from pipecat_tts_cache.pipecat_compat import pipecat_version
+from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
 
 _INSTALLED = tuple(int(part) for part in pipecat_version().split(".")[:2])
 _SINCE = {
@@ -32,6 +35,23 @@ SPEAK_FRAMES_RACE = _INSTALLED < (1, 13)
 Pipecat takes every end of audio for the end of the LLM turn that is under way. How a speak frame
 inside or right behind a turn is committed depends on the provider's speed, also without a cache.
 """
+
+
+as_now = pytest.mark.skipif(
+    not SPARES_SPEECH, reason="Pipecat, or the service, does this otherwise before 1.13"
+)
+"""Marks tests of what bare services do, where they did otherwise."""
+
+keeps_time = pytest.mark.skipif(
+    not SPARES_SPEECH, reason="before Pipecat 1.13 the idle timer runs while the bot speaks"
+)
+"""Marks tests of when somebody is idle, and of what follows from that."""
+
+needs_data = pytest.mark.skipif(
+    "nltk.download(" in Path(string.__file__).read_text("utf-8"),
+    reason="before 1.12 Pipecat downloads data when a program of its own begins to speak",
+)
+"""Marks tests that start a bot as a program of its own."""
 
 
 def even_out() -> None:

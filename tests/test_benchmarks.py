@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipecat_versions import needs_data
 from tests.servers import need
 
 ROOT = Path(__file__).parent.parent
 
 
+@needs_data
 @pytest.mark.parametrize(
     ("benchmark", "rows"),
     [

@@ -22,9 +22,12 @@ import pytest
 from demo.show import Show
 from tests.espeak import espeak
 from tests.example import EXAMPLES, environment, run
+from tests.pipecat_versions import needs_data
 from tests.servers import Server, free_port, server, shared_server
 
 __all__ = ["espeak", "server", "shared_server"]
+
+pytestmark = needs_data
 
 HEADING = re.compile(r"^(?:First call|Second call|What it comes to)$", re.MULTILINE)
 SENTENCE = re.compile(r"^  (live|cached) +([\d.]+) ms +([\d.]+) s  (.*)$", re.MULTILINE)

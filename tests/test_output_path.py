@@ -26,7 +26,10 @@ from pipecat_tts_cache.testing.provider import Provider
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
 from tests.output_path import IDLE_SECONDS, Call, Course, calling, differences
+from tests.pipecat_versions import keeps_time
 from tests.scripted import SCRIPTED
+
+pytestmark = keeps_time
 
 FIRST = ["One is here.", "Two is over there.", "Three is everywhere."]
 SECOND = ["Four is gone.", "Two is over there."]

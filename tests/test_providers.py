@@ -201,7 +201,7 @@ async def test_cartesia_does_not_know_a_context_without_text() -> None:
 
 async def test_deepgram_ignores_flushes_beyond_its_limit() -> None:
     """Of many flushes in a minute, only the first twenty are answered."""
-    async with DeepgramServer(limit_flushes=True) as server, ClientSession() as client:
+    async with DeepgramServer() as server, ClientSession() as client:
         path = "/v1/speak?model=anna&sample_rate=8000"
         async with client.ws_connect(server.url + path) as socket:
             for _ in range(21):

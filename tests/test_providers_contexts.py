@@ -17,6 +17,7 @@ from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault
 from pipecat_tts_cache.testing.voice import listen
 from tests.cached import ALL_KINDS
+from tests.pipecat_versions import as_now
 from tests.providers.asyncai import AsyncAIServer
 from tests.providers.gradium import GradiumServer
 from tests.providers.kind import Kind
@@ -148,6 +149,7 @@ async def test_soniox_does_not_know_a_stream_without_configuration(message: dict
         await until(socket, terminated=True)
 
 
+@as_now
 async def test_soniox_ends_the_service_with_an_error_that_stays() -> None:
     """With a code like 400 for a text the service gives up, as opposed to 503."""
     server = SonioxServer(error_code=400)

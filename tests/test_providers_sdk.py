@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
 from pipecat_tts_cache.testing.provider import Fault
 from pipecat_tts_cache.testing.view import View
 from pipecat_tts_cache.testing.voice import TAIL
@@ -58,6 +59,8 @@ async def say(kind: Kind, *texts: str, **faults: Any) -> tuple[View, Any]:
 
 async def test_a_turn_is_heard_whole(kind: Kind) -> None:
     """Two sentences of a turn are asked for one by one, and heard in one audio context."""
+    if kind.service == "NvidiaSageMakerTTSService" and not SPARES_SPEECH:
+        pytest.skip("before Pipecat 1.13 it pushes audio past its context")
     said, server = await say(kind, *SENTENCES)
     assert "".join(SENTENCES) == said.heard.text
     assert [] == said.heard.flaws

@@ -16,6 +16,7 @@ from pipecat_tts_cache.conductor import Conductor
 from pipecat_tts_cache.live import LiveSpeech
 from pipecat_tts_cache.phrasebook import Phrasebook
 from tests.cached_scripted import CACHED_SCRIPTED
+from tests.pipecat_versions import as_now
 from tests.soak import Soak
 
 
@@ -25,6 +26,7 @@ async def soaked(bots: int, seconds: float) -> Soak:
     return soak
 
 
+@as_now
 async def test_many_bots_on_one_store() -> None:
     """Bots of every kind talk, are interrupted and change their voice; nothing wrong is left."""
     soak = await soaked(2 * len(CACHED_SCRIPTED), 20.0)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.pipecat_compat import MISSING, WebsocketService, WordTimestamp
+from pipecat_tts_cache.pipecat_compat import MISSING, WebsocketService, WordTimestamp, tells_ends
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import Bypass
 
@@ -188,5 +188,7 @@ def _unlike(service: TTSService) -> Iterator[str]:
         yield "the fields of WordTimestamp"
     if not hasattr(getattr(service, "_settings", None), "given_fields"):
         yield "given_fields() of the settings"
+    if not tells_ends(service):
+        yield "the end of its sentences"
     if not isinstance(getattr(service, "_tts_contexts", None), dict):
         yield "_tts_contexts as a dict"

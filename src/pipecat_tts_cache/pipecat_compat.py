@@ -26,6 +26,7 @@ __all__ = [
     "end_what_is_due",
     "pipecat_version",
     "survives_interruption",
+    "tells_ends",
 ]
 
 TESTED = "1.10 to 1.14"
@@ -68,6 +69,20 @@ else:
             """Stands in: no error has one."""
 
             APPLICATION = object()
+
+
+_INSTALLED = tuple(int(part) for part in version("pipecat-ai").split(".")[:2])
+
+_TELLS_ENDS_SINCE = {"DeepgramSageMakerTTSService": (1, 13)}
+"""Services that did not tell the end of a sentence before some release."""
+
+
+def tells_ends(service: object) -> bool:
+    """Tell whether a service says when a sentence ends, if it is one that does in the newest."""
+    return all(
+        _TELLS_ENDS_SINCE.get(ancestor.__name__, _INSTALLED) <= _INSTALLED
+        for ancestor in type(service).__mro__
+    )
 
 
 def pipecat_version() -> str:
