@@ -71,7 +71,8 @@ else:
             APPLICATION = object()
 
 
-_INSTALLED = tuple(int(part) for part in version("pipecat-ai").split(".")[:2])
+_VERSION = version("pipecat-ai")
+_INSTALLED = tuple(int(part) for part in _VERSION.split(".")[:2])
 
 _TELLS_ENDS_SINCE = {"DeepgramSageMakerTTSService": (1, 13)}
 """Services that did not tell the end of a sentence before some release."""
@@ -87,7 +88,7 @@ def tells_ends(service: object) -> bool:
 
 def pipecat_version() -> str:
     """Tell which release of Pipecat is installed."""
-    return version("pipecat-ai")
+    return _VERSION
 
 
 async def end_what_is_due(end: Callable[[], Awaitable[None]]) -> None:
