@@ -66,7 +66,7 @@ SENTENCES = (
 NUMBERS = 400
 """How many sentences there are that are said now and then."""
 
-BYTES_A_BOT = 1000
+BYTES_A_BOT = 3000
 """What the library may hold more at the end than after two thirds, but for latencies."""
 
 BYTES_A_LATENCY = 40
