@@ -401,6 +401,20 @@ async def test_any_object_can_be_a_store(stats: CacheStats) -> None:
     assert 3 == backend.asked["get"]
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_failure_that_nobody_waits_for_is_not_complained_of(
+    stats: CacheStats, turns: int
+) -> None:
+    """A look-up that is cancelled as the store fails leaves no error behind that nobody fetched."""
+    store = guarded(Moody(get=raises(OSError())), stats)
+    look_up = asyncio.create_task(store.look_up(KEY))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    look_up.cancel()
+    await asyncio.gather(look_up, return_exceptions=True)
+    await asyncio.sleep(0)
+
+
 # Writes
 
 

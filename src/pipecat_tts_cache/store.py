@@ -175,10 +175,11 @@ class Store:
         task = asyncio.create_task(work)
         try:
             await asyncio.wait({task}, timeout=seconds)
-        finally:
-            if not task.done():
-                self._abandon(task)
+        except asyncio.CancelledError:
+            self._abandon(task)  # done or not: nobody asks for its answer any more
+            raise
         if not task.done():
+            self._abandon(task)
             raise TimeoutError
         if task.cancelled():
             raise BackendError("the store cancelled its own work")
