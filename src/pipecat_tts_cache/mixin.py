@@ -343,7 +343,8 @@ class TTSCacheMixin(TTSService):
         elif turn := conductor.turns.get(context_id or ""):
             await conductor.lose_connection(turn)
         else:
-            conductor.removed.add(context_id or "")
+            if super().audio_context_available(context_id or ""):
+                conductor.removed.add(context_id or "")
             await super().remove_audio_context(context_id)
 
     async def _disconnect_websocket(self) -> None:
