@@ -15,10 +15,9 @@ from pipecat.utils import string
 from pipecat.utils.context.aggregated_frame_sequencer import AggregatedFrameSequencer
 from pipecat.utils.context.word_completion_tracker import WordCompletionTracker
 
-from pipecat_tts_cache.pipecat_compat import pipecat_version
+from pipecat_tts_cache.pipecat_compat import INSTALLED
 from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
 
-_INSTALLED = tuple(int(part) for part in pipecat_version().split(".")[:2])
 _SINCE = {
     "NvidiaSageMakerTTSService.append_to_audio_context": (1, 13),  # it pushed audio directly
     "RimeV1TTSService": (1, 14),
@@ -26,10 +25,10 @@ _SINCE = {
     "safety_identifier": (1, 13),  # a setting of SpeechifyHttpTTSService
 }
 
-TO_COME = frozenset(name for name, since in _SINCE.items() if _INSTALLED < since)
+TO_COME = frozenset(name for name, since in _SINCE.items() if INSTALLED < since)
 """Services, settings and calls that later releases have, and the one that is installed has not."""
 
-SPEAK_FRAMES_RACE = _INSTALLED < (1, 13)
+SPEAK_FRAMES_RACE = INSTALLED < (1, 13)
 """Whether the end of an earlier turn's audio decides if a speak frame is committed on its own.
 
 Pipecat takes every end of audio for the end of the LLM turn that is under way. How a speak frame

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pipecat.services import tts_service
 
 __all__ = [
+    "INSTALLED",
     "MISSING",
     "TESTED",
     "ErrorCategory",
@@ -72,7 +73,8 @@ else:
 
 
 _VERSION = version("pipecat-ai")
-_INSTALLED = tuple(int(part) for part in _VERSION.split(".")[:2])
+INSTALLED = tuple(int(part) for part in _VERSION.split(".")[:2])
+"""The release that is installed, as in (1, 14)."""
 
 _TELLS_ENDS_SINCE = {"DeepgramSageMakerTTSService": (1, 13)}
 """Services that did not tell the end of a sentence before some release."""
@@ -81,7 +83,7 @@ _TELLS_ENDS_SINCE = {"DeepgramSageMakerTTSService": (1, 13)}
 def tells_ends(service: object) -> bool:
     """Tell whether a service says when a sentence ends, if it is one that does in the newest."""
     return all(
-        _TELLS_ENDS_SINCE.get(ancestor.__name__, _INSTALLED) <= _INSTALLED
+        _TELLS_ENDS_SINCE.get(ancestor.__name__, INSTALLED) <= INSTALLED
         for ancestor in type(service).__mro__
     )
 
