@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.backends.memory import MemoryCacheBackend
-from pipecat_tts_cache.testing.provider import Provider, Request
+from pipecat_tts_cache.testing.provider import Provider
 from pipecat_tts_cache.testing.voice import Heard, listen
 from pipecat_tts_cache.utterance import Utterance
 
@@ -81,8 +81,3 @@ def _misplaced_words(utterance: Utterance, heard: Heard) -> Iterator[str]:
         for word, start in zip(words, heard.starts, strict=True):
             if abs(word.start - start) > TOLERANCE:
                 yield f"says that {word.text!r} comes at {word.start:.2f} s, not {start:.2f} s"
-
-
-def request_of(provider: Provider, take: int) -> Request:
-    """Find the request that a take was spoken for."""
-    return provider.requests[take - 1]

@@ -26,6 +26,7 @@ from pipecat_tts_cache.testing.script import SENTENCES, Pause, Script, Speak, Tu
 from pipecat_tts_cache.testing.shelf import Shelf, letters
 from pipecat_tts_cache.testing.view import Captured, Said, View, differences
 
+_TURN: Script = (Turn(SENTENCES),)
 _, _FAULTY, _BEHIND = SENTENCES
 _HARMLESS = (Fault.SLOW, Fault.ERROR_AFTER_END)  # all of the sentence certainly came
 _ENDS_A_CONNECTION = (Fault.LOST, Fault.ERROR_AFTER_END)  # and what else is under way on it
@@ -79,6 +80,8 @@ class Trial:
         self, *, make: Callable[..., TTSService], provider: Provider, options: dict[str, Any]
     ) -> None:
         self._make, self._provider, self._options = make, provider, options
+        self._usual: _Outcome
+        """What a turn gives without the cache, once `prepare` has found out."""
         self.report = Report(service=_name_of(make()))
 
     # What is compared with the run without a cache
@@ -93,9 +96,8 @@ class Trial:
             ValueError: Somebody else than the provider answers it.
         """
         shelf = Shelf()
-        script = (Turn(SENTENCES),)
-        usual, outcome = await self._hold(script), await self._hold(script, shelf)
-        for how, one in (("without the cache", usual), ("with an empty cache", outcome)):
+        self._usual, outcome = await self._hold(_TURN), await self._hold(_TURN, shelf)
+        for how, one in (("without the cache", self._usual), ("with an empty cache", outcome)):
             if one.said.heard.words and not one.asked:
                 raise ValueError(
                     "Something was heard, but the provider was not asked: the service must be "
@@ -114,15 +116,13 @@ class Trial:
 
     async def mixes(self) -> None:
         """Compare every mix of hits and misses in a turn."""
-        script = (Turn(SENTENCES),)
-        reference = await self._hold(script)
         for hits in product([False, True], repeat=len(SENTENCES)):
             where = f"a turn of {', '.join('hit' if hit else 'miss' for hit in hits)}"
             shelf = Shelf()
             known = [text for text, hit in zip(SENTENCES, hits, strict=True) if hit]
             await self._hold([step for text in known for step in (Speak(text), Pause())], shelf)
-            outcome = await self._hold(script, shelf)
-            self._compare(where, script, reference, outcome)
+            outcome = await self._hold(_TURN, shelf)
+            self._compare(where, _TURN, self._usual, outcome)
             if self.report.cached and outcome.asked != len(SENTENCES) - len(known):
                 self._found(where, f"the provider was asked for {outcome.asked} sentences")
             self._listen(where, shelf)
@@ -133,21 +133,25 @@ class Trial:
     async def scripts(self, scripts: Mapping[str, Script]) -> None:
         """Compare conversations, with an empty store and then with what is in it."""
         for name, script in scripts.items():
-            shelf = Shelf()
-            reference = await self._hold(script)
-            cold = await self._hold(script, shelf)
-            self._compare(name, script, reference, cold)
-            warm = await self._hold(script, shelf)
-            self._compare(f"{name}, from the cache", script, reference, warm)
-            if self.report.cached:
-                self._free_of_charge(f"{name}, from the cache", cold, warm)
-            self._listen(name, shelf)
-            self.report.tried["conversations"] += 1
+            await self._converse(name, script)
+
+    async def _converse(self, name: str, script: Script) -> _Outcome:
+        """Compare a conversation; return what it gives without the cache."""
+        shelf = Shelf()
+        reference = await self._hold(script)
+        cold = await self._hold(script, shelf)
+        self._compare(name, script, reference, cold)
+        warm = await self._hold(script, shelf)
+        self._compare(f"{name}, from the cache", script, reference, warm)
+        if self.report.cached:
+            self._free_of_charge(f"{name}, from the cache", cold, warm)
+        self._listen(name, shelf)
+        self.report.tried["conversations"] += 1
+        return reference
 
     async def voices(self, name: str, script: Script) -> None:
         """Compare a conversation in which the voice changes; say so if it does not."""
-        await self.scripts({name: script})
-        heard = set(map(str, self._voices(await self._hold(script))))
+        heard = set(map(str, self._voices(await self._converse(name, script))))
         if len(heard) == 1 and heard != {"None"}:
             self._note(name, [f"all is spoken by {min(heard)!r}: are these voices of the service?"])
 
@@ -168,7 +172,8 @@ class Trial:
         with suppress(TimeoutError):
             await bot.interrupt()
             return await bot.until_quiet(patience=_HANGS)
-        await bot.cancel()
+        with suppress(TimeoutError):
+            await bot.cancel()
         return bot.said()
 
     def _compare(
@@ -216,16 +221,15 @@ class Trial:
     async def interruptions(self, count: int | None) -> None:
         """Interrupt a turn at many places, when it is spoken live and when it is replayed."""
         shelf = Shelf()
-        usual = await self._hold((Turn(SENTENCES),))
-        live = await self._hold((Turn(SENTENCES),), shelf)
-        replayed = await self._hold((Turn(SENTENCES),), shelf)
+        live = await self._hold(_TURN, shelf)
+        replayed = await self._hold(_TURN, shelf)
         for how, outcome, prepared in (("live", live, False), ("replayed", replayed, True)):
             if prepared and not self.report.cached:
                 break
             lengths = [ms / 1000 for said in outcome.said.contexts for ms in said.frame_ms]
             for frame in _spread(len(lengths), count):
                 where = f"a {how} turn, interrupted at frame {frame} of {len(lengths)}"
-                problems = _interrupted(round(sum(lengths[:frame]), 4), usual)
+                problems = _interrupted(round(sum(lengths[:frame]), 4), self._usual)
                 await self._judge(where, problems, prepared=shelf if prepared else None)
                 self.report.tried["interruptions"] += 1
         await self._judge("audio that comes late after an interruption", self._late)
@@ -235,7 +239,6 @@ class Trial:
         for fault in Fault:
             where = _fault_name(fault)
             heard: list[bool] = []
-
             shelf = Shelf()
             problems = partial(self._faulty, fault, shelf, heard)
             await self._judge(where, problems, prepared=shelf, always_compare=True)
