@@ -68,8 +68,8 @@ def aligned(
     return [one for one in timed if piece.start - half <= one[1] < piece.end - half]
 
 
-class ElevenLabsServer(WebSocketServer):
-    """For `ElevenLabsTTSService(**server.options())`.
+class ContextsServer(WebSocketServer):
+    """What ElevenLabs' WebSockets have in common: times by the character, and strict rules.
 
     Args:
         cuts_words: Whether a chunk may end in the middle of a word.
@@ -82,13 +82,26 @@ class ElevenLabsServer(WebSocketServer):
         super().__init__(**kwargs)
         self.cuts_words = cuts_words
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Answer on the path for several contexts on a connection."""
-        router.add_get("/v1/text-to-speech/{voice}/multi-stream-input", self.connect)
-
     def cuts(self, request: Request) -> list[int]:
         """Cut between characters."""
         return cuts_between_characters(request, self.chunk_ms, in_words=self.cuts_words)
+
+    async def refuse(self, line: Line, request: Request) -> None:
+        """Report an error, which ends the connection."""
+        await self.reject(line.peer, "Synthesis failed")
+
+    async def reject(self, peer: Peer, reason: str) -> None:
+        """End the connection, and say why."""
+        await peer.send({"error": "policy_violation", "message": reason, "code": POLICY_VIOLATION})
+        await peer.socket.close(code=POLICY_VIOLATION, message=reason.encode())
+
+
+class ElevenLabsServer(ContextsServer):
+    """For `ElevenLabsTTSService(**server.options())`; for its arguments see `ContextsServer`."""
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Answer on the path for several contexts on a connection."""
+        router.add_get("/v1/text-to-speech/{voice}/multi-stream-input", self.connect)
 
     async def receive(self, peer: Peer, message: dict[str, Any]) -> None:
         """Open a context, take text for it, flush or close it, or close the connection."""
@@ -106,13 +119,13 @@ class ElevenLabsServer(WebSocketServer):
             await self._open_context(peer, message)
         elif line and "voice_settings" in message:
             reason = "Voice settings cannot be changed after the first message of a context"
-            await self._reject(peer, reason)
+            await self.reject(peer, reason)
         elif line:
             await self._take(line, message)
 
     async def _open_context(self, peer: Peer, message: dict[str, Any]) -> None:
         if len(peer.lines) >= CONTEXTS:
-            await self._reject(peer, f"Maximum simultaneous contexts exceeded ({CONTEXTS})")
+            await self.reject(peer, f"Maximum simultaneous contexts exceeded ({CONTEXTS})")
             return
         voice_settings = message.get("voice_settings", {})
         line = Line(self, peer, message["context_id"], voice_settings=voice_settings)
@@ -157,14 +170,6 @@ class ElevenLabsServer(WebSocketServer):
     async def _finish(self, line: Line) -> None:
         line.peer.lines.pop(line.context_id, None)
         await line.peer.send({"isFinal": True, "contextId": line.context_id})
-
-    async def refuse(self, line: Line, request: Request) -> None:
-        """Report an error, which ends the connection."""
-        await self._reject(line.peer, "Synthesis failed")
-
-    async def _reject(self, peer: Peer, reason: str) -> None:
-        await peer.send({"error": "policy_violation", "message": reason, "code": POLICY_VIOLATION})
-        await peer.socket.close(code=POLICY_VIOLATION, message=reason.encode())
 
 
 class ElevenLabsHttpServer(HttpServer):

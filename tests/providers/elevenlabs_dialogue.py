@@ -13,16 +13,9 @@ from typing import Any
 from aiohttp import web
 
 from pipecat_tts_cache.testing.provider import Piece, Request
-from tests.providers.elevenlabs import (
-    CONTEXTS,
-    POLICY_VIOLATION,
-    Character,
-    aligned,
-    characters,
-    cuts_between_characters,
-)
+from tests.providers.elevenlabs import CONTEXTS, Character, ContextsServer, aligned, characters
 from tests.providers.kind import Kind
-from tests.providers.websocket import Line, Peer, WebSocketServer
+from tests.providers.websocket import Line, Peer
 
 ENOUGH_CHARACTERS, ENOUGH_WORDS = 40, 8
 """How much text is held back until there is more, or until a flush."""
@@ -40,24 +33,16 @@ def written_characters(request: Request) -> list[Character]:
     return timed
 
 
-class ElevenLabsDialogueServer(WebSocketServer):
+class ElevenLabsDialogueServer(ContextsServer):
     """For `ElevenLabsDialogueTTSService(**server.options())`.
 
     A context has to be registered with its voices before it is spoken in, and has a place until all
     of its text is spoken, closed or not. The service itself takes one of the five to keep the
     connection alive. What is against the protocol ends the connection.
 
-    Args:
-        cuts_words: Whether a chunk may end in the middle of a word. Without a cache, a speak frame
-            inside an LLM turn then loses its words' times: two contexts share one broken word.
-        kwargs: Pacing, see `Provider`.
+    Its arguments are those of `ContextsServer`. With `cuts_words`, a speak frame inside an LLM turn
+    loses its words' times without a cache: two contexts share one broken word.
     """
-
-    address = "url"
-
-    def __init__(self, *, cuts_words: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.cuts_words = cuts_words
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Answer on the path for several contexts on a connection."""
@@ -70,10 +55,6 @@ class ElevenLabsDialogueServer(WebSocketServer):
         settings = ElevenLabsDialogueTTSService.Settings(voice=VOICES[0])
         return {**super().options(), "settings": settings}
 
-    def cuts(self, request: Request) -> list[int]:
-        """Cut between characters."""
-        return cuts_between_characters(request, self.chunk_ms, in_words=self.cuts_words)
-
     async def receive(self, peer: Peer, message: dict[str, Any]) -> None:
         """Register a context, take text for it, flush, close or keep it, or end the connection."""
         if message.get("close_socket"):
@@ -84,7 +65,7 @@ class ElevenLabsDialogueServer(WebSocketServer):
         if "voices" in message:
             await self._register(peer, message)
         elif line is None or line.settings["closing"]:
-            await self._reject(peer, f"Context {context_id} is not open")
+            await self.reject(peer, f"Context {context_id} is not open")
         elif "inputs" in message:
             await self._take(line, message["inputs"])
         elif message.get("flush"):
@@ -99,9 +80,9 @@ class ElevenLabsDialogueServer(WebSocketServer):
     async def _register(self, peer: Peer, message: dict[str, Any]) -> None:
         context_id, voices = message["context_id"], message["voices"]
         if context_id in peer.lines:
-            await self._reject(peer, f"Context {context_id} is registered already")
+            await self.reject(peer, f"Context {context_id} is registered already")
         elif len(peer.lines) >= CONTEXTS:
-            await self._reject(peer, f"Maximum simultaneous contexts exceeded ({CONTEXTS})")
+            await self.reject(peer, f"Maximum simultaneous contexts exceeded ({CONTEXTS})")
         else:
             peer.lines[context_id] = Line(
                 self,
@@ -118,7 +99,7 @@ class ElevenLabsDialogueServer(WebSocketServer):
         rate = int(query.pop("output_format").removeprefix("pcm_"))
         for one in inputs:
             if one["voice_id"] not in line.settings["voices"]:
-                await self._reject(line.peer, f"Voice {one['voice_id']} is not registered")
+                await self.reject(line.peer, f"Voice {one['voice_id']} is not registered")
                 return
             request = await self.ask(
                 one["text"],
@@ -157,14 +138,6 @@ class ElevenLabsDialogueServer(WebSocketServer):
     async def _finish(self, line: Line) -> None:
         line.peer.lines.pop(line.context_id, None)
         await line.peer.send({"is_final": True, "context_id": line.context_id})
-
-    async def refuse(self, line: Line, request: Request) -> None:
-        """Report an error, which ends the connection."""
-        await self._reject(line.peer, "Synthesis failed")
-
-    async def _reject(self, peer: Peer, message: str) -> None:
-        await peer.send({"error": "policy_violation", "message": message, "code": POLICY_VIOLATION})
-        await peer.socket.close(code=POLICY_VIOLATION, message=message.encode())
 
 
 KINDS = (
