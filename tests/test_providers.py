@@ -16,6 +16,7 @@ from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault
+from tests.faulty import HEARD_IN_PART, NOT_HEARD
 from tests.providers.cartesia import CartesiaServer
 from tests.providers.deepgram import DeepgramServer
 from tests.providers.elevenlabs import ElevenLabsHttpServer, ElevenLabsServer
@@ -44,8 +45,6 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 
 OVER_HTTP = (ElevenLabsHttpServer, OpenAIServer)
 STUCK = (Fault.SILENT, Fault.STALLED, Fault.UNENDED)
-NOT_HEARD = (Fault.ERROR, Fault.SILENT, Fault.EMPTY)
-HEARD_IN_PART = (Fault.BROKEN, Fault.LOST, Fault.STALLED, Fault.LATE)
 
 
 async def test_a_turn_is_heard_whole(provider: Provider) -> None:

@@ -16,6 +16,7 @@ from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault
 from pipecat_tts_cache.testing.voice import TAIL
 from tests.cached import ALL_KINDS
+from tests.faulty import check_fault
 from tests.providers.elevenlabs_dialogue import ElevenLabsDialogueServer
 from tests.providers.inworld import InworldServer
 from tests.providers.kind import Kind
@@ -35,8 +36,6 @@ SECONDS_EARLY = {
 
 SERVERS = (*SECONDS_EARLY, NeuphonicServer, RimeNonJsonServer)
 KINDS = {title: kind for title, kind in ALL_KINDS.items() if kind.server in SERVERS}
-NOT_HEARD = (Fault.ERROR, Fault.SILENT, Fault.EMPTY)
-HEARD_IN_PART = (Fault.BROKEN, Fault.LOST, Fault.STALLED, Fault.LATE)
 
 
 @pytest.fixture(params=KINDS)
@@ -78,28 +77,7 @@ async def test_words_are_told_as_early_as_is_known(kind: Kind) -> None:
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
 async def test_faults_do_what_they_say(kind: Kind, fault: Fault) -> None:
     """A fault spoils the request that it is meant for, as far as it says, and none after it."""
-    text = "Hello you there and everywhere."
-    async with kind.server(chunk_ms=100) as server:
-        tts = kind.without_cache(server, stop_frame_timeout_s=0.3)
-        async with running(tts) as bot:
-            server.fail(fault, text=text, seconds=0.1)
-            await bot.speak(text)
-            await server.asked(1)
-            spoiled = server.requests[0]
-            if fault is Fault.LATE:
-                await spoiled.stuck.wait()
-                await bot.interrupt()
-            heard = (await bot.until_quiet()).heard
-            await bot.until_connected()
-            await bot.speak("Good bye.")
-            after = (await bot.until_quiet()).contexts[-1].heard
-    if fault is not Fault.LATE:
-        assert (fault not in (*NOT_HEARD, *HEARD_IN_PART)) == spoiled.whole
-    if fault in NOT_HEARD:
-        assert ([], []) == (heard.words, heard.flaws)
-    elif fault in HEARD_IN_PART:
-        assert text.split() != heard.words
-    assert (["Good", "bye."], []) == (after.words, after.flaws)
+    await check_fault(kind, fault)
 
 
 async def until(socket: ClientWebSocketResponse, *wanted: str) -> list[dict[str, Any]]:
