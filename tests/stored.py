@@ -14,7 +14,7 @@ from pipecat_tts_cache.testing.voice import listen
 
 def entries(backend: MemoryCacheBackend) -> list[Utterance]:
     """Return everything that is stored."""
-    return [entry.utterance for entry in backend._entries.values()]
+    return [entry.utterance for entry in backend._kept.values()]
 
 
 def check_store(backend: MemoryCacheBackend) -> list[str]:

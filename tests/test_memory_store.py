@@ -189,8 +189,8 @@ def test_deadlines_of_what_is_gone_are_forgotten(writes: list[tuple[CacheKey, An
     store = MemoryCacheBackend(clock=lambda: 0.0)
     for key, ttl in writes * 3:
         run(store.set(key, make_utterance(num_bytes=2), ttl=ttl))
-    assert len(store._deadlines) <= 2 * len(store._entries) + 65
-    assert len(store._entries) == run(store.clear())
+    assert len(store._deadlines) <= 2 * len(store._kept) + 65
+    assert len(store._kept) == run(store.clear())
     assert {} == store._namespaces
 
 

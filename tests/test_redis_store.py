@@ -41,7 +41,7 @@ class OnServer:
     """What a test looks up on the server behind the store's back."""
 
     def __init__(self, store: RedisCacheBackend) -> None:
-        self._ask: Any = store._server._client.execute_command
+        self._ask: Any = store._server.client.execute_command
 
     async def keys(self) -> list[bytes]:
         return sorted(await self._ask("KEYS", "*"))
@@ -476,7 +476,7 @@ def test_one_event_loop_after_the_other(server: Server) -> None:
 
     async def use_and_leave_open() -> None:
         await store.set(make_key(), make_utterance())
-        await store._server._client.connection_pool.disconnect()  # or Python warns of the leak
+        await store._server.client.connection_pool.disconnect()  # or Python warns of the leak
 
     async def use_and_close() -> None:
         assert await store.get(make_key()) == make_utterance()

@@ -109,6 +109,22 @@ def digest(request: Mapping[str, Any], *, secret: bytes | None = None) -> str:
     return hashlib.sha256(form).hexdigest()
 
 
+def digest_text(text: str, *, secret: bytes | None = None) -> str:
+    """Digest a text alone, so that what was made of it can be found without holding it.
+
+    Args:
+        text: The text as prepared for the provider.
+        secret: If given, the digest is keyed with it.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    form = b"text\0" + prepare_text(text).encode("utf-8", errors="surrogatepass")
+    if secret is not None:
+        return hmac.digest(secret, form, "sha256").hex()
+    return hashlib.sha256(form).hexdigest()
+
+
 def written(value: Any, name: str) -> Written:
     """Write a value in its canonical form, for a `digest` of requests that share it.
 

@@ -10,20 +10,39 @@ A store's own dependencies are imported when it is constructed, so every name he
 without any extra.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
+from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.memory import MemoryCacheBackend
 
 if TYPE_CHECKING:
     from pipecat_tts_cache.backends.redis import RedisCacheBackend
 
-__all__ = ["CacheBackend", "CacheKey", "MemoryCacheBackend", "RedisCacheBackend"]
+_STORES = {
+    "DiskCacheBackend": "disk",
+    "ObjectStoreCacheBackend": "object_store",
+    "PostgresCacheBackend": "postgres",
+    "RedisCacheBackend": "redis",
+    "TieredCacheBackend": "tiered",
+    "open_backend": "urls",
+}
+
+__all__ = [
+    "CacheBackend",
+    "CacheKey",
+    "DiskCacheBackend",
+    "Entry",
+    "MemoryCacheBackend",
+    "ObjectStoreCacheBackend",
+    "PostgresCacheBackend",
+    "RedisCacheBackend",
+    "TieredCacheBackend",
+    "open_backend",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "RedisCacheBackend":
-        from pipecat_tts_cache.backends.redis import RedisCacheBackend  # noqa: PLC0415
-
-        return RedisCacheBackend
+    if name in _STORES:
+        return getattr(import_module(f"{__name__}.{_STORES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -40,33 +40,21 @@ takes whatever a store raises for a miss. So a store is free to be simple::
             pass
 
 A store that keeps bytes writes `utterance.to_bytes()` and reads `Utterance.from_bytes(record)`.
+
+What is more is optional, and has a default: `entries` lists what is kept, for tools that inspect,
+purge and copy; `peek` looks without using; `delete_many` and `on_removal`.
 """
 
 from abc import ABC, abstractmethod
-from hashlib import sha256
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
+from pipecat_tts_cache.backends.entry import CacheKey, Entry
+from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.utterance import Utterance
 
-
-class CacheKey(NamedTuple):
-    """Where an utterance is kept.
-
-    Parameters:
-        namespace: Whose it is. Any string: a store must keep namespaces apart whatever
-            characters they hold.
-        digest: What it is: 64 hexadecimal digits that stand for everything that shapes the audio.
-    """
-
-    namespace: str
-    digest: str
-
-    @property
-    def seal(self) -> str:
-        """What a record says of the key it was made for: a digest of both its parts."""
-        owner = self.namespace.encode(errors="surrogatepass")
-        return sha256(owner + b"\0" + self.digest.encode()).hexdigest()
+__all__ = ["CacheBackend", "CacheKey", "Entry"]
 
 
 class CacheBackend(ABC):
@@ -153,6 +141,61 @@ class CacheBackend(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Release what the store itself opened. Calling it twice does no harm."""
+
+    # What a store may do besides
+
+    def entries(self, namespace: str | None = None) -> AsyncIterator[Entry]:
+        """List what is kept, without the audio and without counting as a use.
+
+        What is stored or removed meanwhile may be listed or not; all else is listed once, in no
+        order. The store is not loaded: a bounded number of entries is held at a time.
+
+        Args:
+            namespace: The namespace, or None for everything in this store.
+
+        Returns:
+            The entries, as an async iterator.
+
+        Raises:
+            BackendError: If this store does not list what it keeps.
+        """
+        del namespace
+        raise BackendError(f"{type(self).__name__} does not list what it keeps")
+
+    async def peek(self, key: CacheKey) -> Utterance | None:
+        """Look an utterance up without counting as a use of it, as tools do.
+
+        Args:
+            key: Where it is kept.
+
+        Returns:
+            The utterance, or None if there is none.
+        """
+        return await self.get(key)
+
+    async def delete_many(self, keys: Sequence[CacheKey]) -> int:
+        """Forget some utterances.
+
+        Args:
+            keys: Where they are kept; a few hundred at most.
+
+        Returns:
+            How many there were.
+        """
+        return sum([await self.delete(key) for key in keys])
+
+    def on_removal(self, listener: Callable[[str | None, str | None], None]) -> bool:
+        """Call somebody when another process removes or replaces what it may have a copy of.
+
+        Args:
+            listener: Called on the event loop with a namespace and a digest. Without a digest,
+                all of the namespace is gone; without either, everything is, or may be.
+
+        Returns:
+            Whether this store can tell.
+        """
+        del listener
+        return False
 
     async def __aenter__(self) -> Self:
         return self

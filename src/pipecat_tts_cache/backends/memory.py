@@ -7,11 +7,13 @@
 """The store for one process: utterances in memory."""
 
 import heapq
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
 
-from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
+from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
+from pipecat_tts_cache.backends.eviction import Eviction, EvictionQueue, check_eviction, priority
 from pipecat_tts_cache.checks import check_positive_int, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.utterance import Utterance
@@ -20,19 +22,23 @@ _NEVER = float("inf")
 _HEAP_SLACK = 64
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Kept:
     utterance: Utterance
     size: int
     deadline: float
     serial: int
+    used_at: float
+    uses: int = 1
+    priority: float = 0.0
 
 
 class MemoryCacheBackend(CacheBackend):
-    """Keeps utterances in the memory of this process, the most recently used ones longest.
+    """Keeps utterances in the memory of this process, those that repeat longest.
 
     It is bounded by the number of utterances and by their bytes. When room is needed, what has
-    expired goes first, then what has not been used for longest. A look-up returns the very
-    object that was stored, in about a microsecond.
+    expired goes first, then what is worth least: see `backends.eviction`. A look-up returns the
+    very object that was stored, in about a microsecond.
 
     One store may serve any number of services, and event loops that run one after the other. It
     takes no locks, so it must not be shared by event loops that run at once in several threads:
@@ -46,7 +52,9 @@ class MemoryCacheBackend(CacheBackend):
         max_size: int = 1000,
         *,
         max_bytes: int = 256 * 1024 * 1024,
+        eviction: Eviction = "gdsf",
         clock: Callable[[], float] = monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Create an empty store.
 
@@ -54,17 +62,24 @@ class MemoryCacheBackend(CacheBackend):
             max_size: The most utterances to keep.
             max_bytes: The most bytes to keep, counted by `Utterance.size`. An utterance above it
                 is refused and leaves the others alone.
+            eviction: What goes when it is full: "gdsf", what is said seldom and takes much room,
+                or "lru", what was not said for longest.
             clock: Tells the time in seconds.
+            wall_clock: Tells the time in seconds since the Unix epoch, for `entries`.
 
         Raises:
             TypeError: If a bound is no int.
-            ValueError: If a bound is not above zero.
+            ValueError: If a bound is not above zero, or there is no such eviction.
         """
         self._max_size = check_positive_int("max_size", max_size)
         self._max_bytes = check_positive_int("max_bytes", max_bytes)
+        self._eviction = check_eviction(eviction)
         self._clock = clock
-        self._entries: OrderedDict[CacheKey, _Entry] = OrderedDict()
-        self._namespaces: dict[str, set[CacheKey]] = {}
+        self._wall_clock = wall_clock
+        self._kept: dict[CacheKey, _Kept] = {}
+        self._queue: EvictionQueue[CacheKey] = EvictionQueue(self._rank)
+        self._floor = 0.0
+        self._namespaces: dict[str, dict[CacheKey, None]] = {}
         self._deadlines: list[tuple[float, int, CacheKey]] = []
         self._bytes = 0
         self._serial = 0
@@ -75,7 +90,7 @@ class MemoryCacheBackend(CacheBackend):
         self._refused = 0
 
     async def get(self, key: CacheKey) -> Utterance | None:
-        """Look an utterance up, which makes it the most recently used.
+        """Look an utterance up, which makes it worth more.
 
         Args:
             key: Where it is kept.
@@ -83,7 +98,7 @@ class MemoryCacheBackend(CacheBackend):
         Returns:
             The object that was stored, or None if there is none or it has expired.
         """
-        entry = self._entries.get(key)
+        entry = self._kept.get(key)
         if entry is None:
             self._misses += 1
             return None
@@ -91,8 +106,11 @@ class MemoryCacheBackend(CacheBackend):
             self._drop_expired()
             self._misses += 1
             return None
-        self._entries.move_to_end(key)
         self._hits += 1
+        self._serial += 1
+        entry.used_at = self._wall_clock()
+        entry.uses += 1
+        entry.priority = self._priority(entry.uses, entry.size)
         return entry.utterance
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
@@ -104,7 +122,8 @@ class MemoryCacheBackend(CacheBackend):
             ttl: Seconds after which it is forgotten, or None to keep it.
 
         Returns:
-            False, with nothing changed, if it is larger than `max_bytes`; else True.
+            False, with nothing changed, if it is larger than `max_bytes`, or if only what is
+            worth more could make room for it; else True.
 
         Raises:
             TypeError: If `ttl` is no number.
@@ -115,10 +134,14 @@ class MemoryCacheBackend(CacheBackend):
         if size > self._max_bytes:
             self._refused += 1
             return False
+        before = self._kept.get(key)
+        uses = before.uses if before is not None else 1
+        if not self._make_room(key, size, self._priority(uses, size)):
+            self._refused += 1
+            return False
         self._remove(key)
-        self._make_room(size)
         deadline = _NEVER if seconds is None else self._clock() + seconds
-        self._add(key, _Entry(utterance, size, deadline, self._serial))
+        self._add(key, _Kept(utterance, size, deadline, self._serial, self._wall_clock(), uses))
         return True
 
     async def delete(self, key: CacheKey) -> bool:
@@ -142,7 +165,7 @@ class MemoryCacheBackend(CacheBackend):
         Returns:
             Whether there is one that has not expired.
         """
-        entry = self._entries.get(key)
+        entry = self._kept.get(key)
         return entry is not None and entry.deadline > self._clock()
 
     async def clear(self, namespace: str | None = None) -> int:
@@ -155,7 +178,7 @@ class MemoryCacheBackend(CacheBackend):
             How many were removed, not counting those that had expired.
         """
         self._drop_expired()
-        keys = self._entries if namespace is None else self._namespaces.get(namespace, ())
+        keys = self._kept if namespace is None else self._namespaces.get(namespace, ())
         for key in (removed := list(keys)):
             self._remove(key)
         return len(removed)
@@ -175,11 +198,12 @@ class MemoryCacheBackend(CacheBackend):
             - misses: Look-ups that did not.
             - evictions: Utterances dropped to make room for others.
             - expirations: Utterances dropped because their time was over.
-            - refused: Utterances not taken because they are larger than `max_bytes`.
+            - refused: Utterances not taken because they are larger than `max_bytes`, or worth less
+              than all that would have had to go.
         """
         self._drop_expired()
         return {
-            "entries": len(self._entries),
+            "entries": len(self._kept),
             "bytes": self._bytes,
             "namespaces": len(self._namespaces),
             "max_size": self._max_size,
@@ -194,51 +218,134 @@ class MemoryCacheBackend(CacheBackend):
     async def close(self) -> None:
         """Do nothing: there is nothing to release, and others may share this store."""
 
+    async def entries(self, namespace: str | None = None) -> AsyncIterator[Entry]:
+        """List what is kept, without the audio and without counting as a use.
+
+        Args:
+            namespace: The namespace, or None for everything in this store.
+
+        Yields:
+            The entries.
+        """
+        self._drop_expired()
+        keys = self._kept if namespace is None else self._namespaces.get(namespace, {})
+        for key in list(keys):
+            entry = self._kept.get(key)
+            if entry is not None and entry.deadline > self._clock():
+                yield self._describe(key, entry)
+
+    async def peek(self, key: CacheKey) -> Utterance | None:
+        """Look an utterance up without counting as a use of it.
+
+        Args:
+            key: Where it is kept.
+
+        Returns:
+            The object that was stored, or None if there is none or it has expired.
+        """
+        return self._kept[key].utterance if await self.exists(key) else None
+
     def __repr__(self) -> str:
         return f"MemoryCacheBackend({self._max_size}, max_bytes={self._max_bytes})"
 
-    def _make_room(self, size: int) -> None:
-        """Drop what has expired, then the least recently used, until one more entry fits."""
-        self._drop_expired()
-        while len(self._entries) >= self._max_size or self._bytes + size > self._max_bytes:
-            self._remove(next(iter(self._entries)))
-            self._evictions += 1
+    def _priority(self, uses: int, size: int) -> float:
+        return priority(
+            self._eviction, floor=self._floor, uses=uses, size=size, now=float(self._serial)
+        )
 
-    def _add(self, key: CacheKey, entry: _Entry) -> None:
-        self._entries[key] = entry
-        self._namespaces.setdefault(key.namespace, set()).add(key)
-        self._bytes += entry.size
+    def _rank(self, key: CacheKey) -> tuple[float, int] | None:
+        entry = self._kept.get(key)
+        return None if entry is None else (entry.priority, entry.serial)
+
+    def _make_room(self, key: CacheKey, size: int, worth: float) -> bool:
+        """Drop what has expired, then what is worth least, until an utterance fits.
+
+        Args:
+            key: Where the utterance will be kept, in place of what is there.
+            size: Bytes that it takes.
+            worth: Its priority.
+
+        Returns:
+            Whether it fits. If not, nothing was dropped but what has expired.
+        """
+        self._drop_expired()
+        replaced = self._kept.get(key)
+        entries = len(self._kept) - (replaced is not None)
+        spare = self._max_bytes - self._bytes + (replaced.size if replaced else 0)
+        victims: list[tuple[float, CacheKey]] = []
+        while entries >= self._max_size or spare < size:
+            victim = self._queue.pop()
+            if victim is None:
+                break
+            victims.append(victim)
+            if victim[1] != key:
+                if victim[0] > worth:
+                    self._floor = max(self._floor, worth)  # or old favourites would stay for ever
+                    self._spare(victims)
+                    return False
+                entries -= 1
+                spare += self._kept[victim[1]].size
+        for value, each in victims:
+            self._floor = max(self._floor, value)
+            if each != key:
+                self._remove(each)
+                self._evictions += 1
+        return True
+
+    def _spare(self, victims: list[tuple[float, CacheKey]]) -> None:
+        for value, key in victims:
+            self._queue.add(key, value, self._kept[key].serial)
+
+    def _add(self, key: CacheKey, entry: _Kept) -> None:
         self._serial += 1
+        entry.serial = self._serial
+        entry.priority = self._priority(entry.uses, entry.size)
+        self._kept[key] = entry
+        self._queue.add(key, entry.priority, entry.serial)
+        self._namespaces.setdefault(key.namespace, {})[key] = None
+        self._bytes += entry.size
         if entry.deadline < _NEVER:
             heapq.heappush(self._deadlines, (entry.deadline, entry.serial, key))
 
+    def _describe(self, key: CacheKey, entry: _Kept) -> Entry:
+        since_epoch = self._wall_clock() - self._clock()
+        return Entry.of(
+            key,
+            entry.utterance,
+            size=entry.size,
+            expires_at=None if entry.deadline == _NEVER else entry.deadline + since_epoch,
+            last_used_at=entry.used_at,
+            uses=entry.uses - 1,
+        )
+
     def _remove(self, key: CacheKey) -> bool:
-        entry = self._entries.pop(key, None)
+        entry = self._kept.pop(key, None)
         if entry is None:
             return False
         self._bytes -= entry.size
         namespace = self._namespaces[key.namespace]
-        namespace.discard(key)
+        del namespace[key]
         if not namespace:
             del self._namespaces[key.namespace]
         self._compact_deadlines()
+        self._queue.compact(len(self._kept))
         return True
 
     def _drop_expired(self) -> None:
         now = self._clock()
         while self._deadlines and self._deadlines[0][0] <= now:
             _, serial, key = heapq.heappop(self._deadlines)
-            entry = self._entries.get(key)
+            entry = self._kept.get(key)
             if entry is not None and entry.serial == serial:
                 self._remove(key)
                 self._expirations += 1
 
     def _compact_deadlines(self) -> None:
         """Forget deadlines of entries that are gone, once they outnumber the others."""
-        if len(self._deadlines) > 2 * len(self._entries) + _HEAP_SLACK:
+        if len(self._deadlines) > 2 * len(self._kept) + _HEAP_SLACK:
             self._deadlines = [
                 (entry.deadline, entry.serial, key)
-                for key, entry in self._entries.items()
+                for key, entry in self._kept.items()
                 if entry.deadline < _NEVER
             ]
             heapq.heapify(self._deadlines)

@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
+from pipecat_tts_cache.backends.names import encode_namespace
 from pipecat_tts_cache.backends.redis_client import check_client, make_client, require_redis
-from pipecat_tts_cache.backends.redis_index import BATCH, RedisIndex, encode_namespace
+from pipecat_tts_cache.backends.redis_index import BATCH, RedisIndex
 from pipecat_tts_cache.backends.redis_server import RedisServer
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
@@ -166,7 +167,7 @@ class RedisCacheBackend(CacheBackend):
         await self._do(lambda client: self._write(client, key, record, seconds))
         self._writes += 1
         if self._writes % _TIDY_EVERY == 0:
-            name = encode_namespace(key.namespace)
+            name = encode_namespace(key.namespace).encode()
             with suppress(BackendError):
                 await self._do(lambda client: self._index.tidy(client, name))
         return True
@@ -183,7 +184,7 @@ class RedisCacheBackend(CacheBackend):
         Raises:
             BackendError: If the server fails or takes longer than `write_timeout`.
         """
-        name, digest = encode_namespace(key.namespace), key.digest.encode()
+        name, digest = encode_namespace(key.namespace).encode(), key.digest.encode()
         removed = await self._do(lambda client: self._index.remove(client, name, [digest]))
         return removed > 0
 
@@ -218,7 +219,7 @@ class RedisCacheBackend(CacheBackend):
         if namespace is None:
             names = await self._do(self._index.list_names)
         else:
-            names = [encode_namespace(namespace)]
+            names = [encode_namespace(namespace).encode()]
         return sum([await self._clear(name) for name in names])
 
     async def get_stats(self) -> dict[str, Any]:

@@ -28,9 +28,9 @@ the server evicted them. `tidy` drops them, a few with every few writes.
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from pipecat_tts_cache.backends.base import CacheKey
+from pipecat_tts_cache.backends.names import encode_namespace
 from pipecat_tts_cache.backends.redis_client import is_cluster
 
 BATCH = 256
@@ -65,7 +65,7 @@ class RedisIndex:
         Returns:
             The name.
         """
-        return self._entry(encode_namespace(key.namespace), key.digest.encode())
+        return self._entry(encode_namespace(key.namespace).encode(), key.digest.encode())
 
     def _entry(self, name: bytes, digest: bytes) -> bytes:
         return b"%be:%b:%b" % (self._prefix, name, digest)
@@ -81,7 +81,7 @@ class RedisIndex:
             key: Where the utterance is kept.
             ttl: Seconds for which it is, or None for ever.
         """
-        name = encode_namespace(key.namespace)
+        name = encode_namespace(key.namespace).encode()
         expiry = _FOREVER if ttl is None else self._wall_clock() + ttl
         await run(client, [("ZADD", self._index(name), expiry, key.digest)])
         await run(client, [("ZADD", self._names, "GT", expiry, name)])
@@ -212,15 +212,3 @@ async def _unlink(client: Any, entries: Sequence[bytes]) -> int:
     together = [("UNLINK", *entries)]
     one_by_one = [("UNLINK", entry) for entry in entries]
     return sum(await run(client, one_by_one if is_cluster(client) else together))
-
-
-def encode_namespace(namespace: str) -> bytes:
-    """Turn a namespace into a name that holds nothing but letters, digits and ``_.-~%``.
-
-    Args:
-        namespace: Any string, lone surrogates included.
-
-    Returns:
-        Its encoded name. Two namespaces never share one.
-    """
-    return quote(namespace, safe="", errors="surrogatepass").encode("ascii")

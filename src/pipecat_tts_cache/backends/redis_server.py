@@ -4,25 +4,20 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""A Redis server as the store sees it: asked in time, left alone while it is down."""
+"""A Redis server as the store sees it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, TypeVar
-
-from loguru import logger
+from collections.abc import Callable
+from typing import Any
 
 from pipecat_tts_cache.backends.redis_client import describe
+from pipecat_tts_cache.backends.remote import RemoteServer
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
-
-_MAX_MESSAGE = 200
-_T = TypeVar("_T")
 
 
-class RedisServer:
-    """A client behind a time limit and a breaker. Its errors are mapped here and nowhere else."""
+class RedisServer(RemoteServer):
+    """A client of `redis.asyncio` behind a time limit and a breaker."""
+
+    advice = "Check its memory limit and the permissions of the user"
 
     def __init__(
         self, connect: Callable[[], Any], *, client: Any | None, breaker: CircuitBreaker
@@ -36,157 +31,23 @@ class RedisServer:
         """
         from redis.exceptions import RedisError  # noqa: PLC0415
 
-        self._errors: tuple[type[Exception], ...] = (RedisError, OSError, EOFError)
-        self._connect = connect
-        self._owns_client = client is None
-        self._client = connect() if client is None else client
-        self._breaker = breaker
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
-        self._said: set[type[Exception]] = set()
-        self._failed = 0
-        self._timed_out = 0
-        self._not_asked = 0
-        self.name = describe(self._client)
+        super().__init__("", connect, errors=(RedisError,), client=client, breaker=breaker)
+        self.name = describe(self.client)
 
-    async def ask(self, question: Callable[[Any], Awaitable[_T]], *, within: float) -> _T:
-        """Ask the server something.
-
-        Args:
-            question: What to do with the client.
-            within: Seconds it may take.
-
-        Returns:
-            What `question` returns.
-
-        Raises:
-            BackendError: If it fails or takes too long, or the store may not be used here.
-            BackendUnavailableError: If it is not asked, because it is left alone for a while.
-        """
-        self._check_usable()
-        is_probe = self._breaker.state != "closed"
-        if not self._breaker.allow():
-            self._not_asked += 1
-            raise BackendUnavailableError(
-                f"{self.name} failed and is left alone for {self._breaker.retry_in:.1f} s more"
-            )
-        try:
-            async with asyncio.timeout(within):
-                if is_probe:
-                    await self._drop_idle_connections()
-                answer = await question(self._client)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Nobody cancelled the caller: two time limits ran out in the same moment.
-            raise self._failure(TimeoutError(), within) from error
-        except self._errors as error:
-            raise self._failure(error, within) from error
-        self._answered()
-        return answer
-
-    def describe(self) -> dict[str, Any]:
-        """Describe the server.
-
-        Returns:
-            A plain dict, see `RedisCacheBackend.get_stats`.
-        """
-        return {
-            "server": self.name,
-            "breaker": self._breaker.state,
-            "retry_in": round(self._breaker.retry_in, 3),
-            "errors": self._failed,
-            "timeouts": self._timed_out,
-            "unavailable": self._not_asked,
-        }
-
-    async def close(self, *, within: float) -> None:
-        """Close the connections, unless the client is the caller's. Twice does no harm.
-
-        Args:
-            within: Seconds it may take.
-        """
-        was_closed, self._closed = self._closed, True
-        if was_closed or not self._owns_client or self._loop is not asyncio.get_running_loop():
-            return
-        with suppress(*self._errors):
-            async with asyncio.timeout(within):
-                await self._client.aclose()
-
-    def _check_usable(self) -> None:
-        """See to it that connections are only used by the event loop they belong to."""
-        if self._closed:
-            raise BackendError(f"the store on {self.name} is closed")
-        loop = asyncio.get_running_loop()
-        if self._loop is not None and self._loop is not loop:
-            self._leave(self._loop)
-        self._loop = loop
-
-    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not loop.is_closed():
-            raise BackendError(
-                f"the store on {self.name} is in use by another event loop: make one for each"
-            )
-        if not self._owns_client:
-            raise BackendError(
-                f"the event loop that the client of {self.name} belongs to is closed: make a new "
-                "client, and a store on it"
-            )
-        self._client = self._connect()
-
-    async def _drop_idle_connections(self) -> None:
+    async def _prepare(self, *, is_probe: bool) -> None:
         """Let a probe have a fresh connection: idle ones may have died along with the server."""
-        if self._owns_client:
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+        if is_probe and self.owns_client:
+            await self.client.connection_pool.disconnect(inuse_connections=False)
 
-    def _answered(self) -> None:
-        if self._breaker.succeeded():
-            logger.info(f"TTS cache: {self.name} answers again, speech is cached as before")
+    def _is_timeout(self, error: Exception) -> bool:
+        from redis.exceptions import TimeoutError as RedisTimeoutError  # noqa: PLC0415
 
-    def _failure(self, error: Exception, within: float) -> BackendError:
-        """Take note of an error.
+        return isinstance(error, (TimeoutError, RedisTimeoutError))
 
-        Args:
-            error: What the client raised.
-            within: Seconds that it was given.
+    def _is_answer(self, error: Exception) -> bool:
+        from redis.exceptions import ClusterError, ResponseError  # noqa: PLC0415
 
-        Returns:
-            What to raise instead.
-        """
-        self._failed += 1
-        reason = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE]
-        if _is_timeout(error):
-            self._timed_out += 1
-            reason = f"no answer within {within:g} s"
-        if _is_answer(error):
-            self._answered()
-            self._say_refused(error, reason)
-        elif self._breaker.failed():
-            logger.warning(
-                f"TTS cache: {self.name} fails ({reason}). Sentences are spoken live meanwhile, "
-                "and it is tried again by itself. Check that the server is up and near."
-            )
-        return BackendError(f"{self.name}: {reason}")
+        return isinstance(error, ResponseError) and not isinstance(error, ClusterError)
 
-    def _say_refused(self, error: Exception, reason: str) -> None:
-        if type(error) not in self._said:
-            self._said.add(type(error))
-            logger.warning(
-                f"TTS cache: {self.name} refuses ({reason}). Check its memory limit and the "
-                "permissions of the user; get_stats() counts what follows."
-            )
-
-
-def _is_timeout(error: Exception) -> bool:
-    """Tell whether the server, or redis-py on its behalf, took too long."""
-    from redis.exceptions import TimeoutError as RedisTimeoutError  # noqa: PLC0415
-
-    return isinstance(error, (TimeoutError, RedisTimeoutError))
-
-
-def _is_answer(error: Exception) -> bool:
-    """Tell whether an error is what a living server said, as "out of memory" is."""
-    from redis.exceptions import ClusterError, ResponseError  # noqa: PLC0415
-
-    return isinstance(error, ResponseError) and not isinstance(error, ClusterError)
+    async def _disconnect(self) -> None:
+        await self.client.aclose()

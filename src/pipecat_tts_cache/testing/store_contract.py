@@ -27,6 +27,9 @@ import asyncio
 import hashlib
 import json
 import random
+import time
+from dataclasses import replace
+from itertools import product
 from typing import ClassVar
 
 import pytest
@@ -319,6 +322,104 @@ class StoreContract:
         assert await backend.set(make_key("y"), self.oversize) is False
         assert await backend.get(make_key("y")) is None
         assert await backend.get(make_key("x")) == make_utterance()
+
+    async def test_entries_are_listed(self, backend: CacheBackend) -> None:
+        """Everything is listed once, of a namespace or of all, as it was stored."""
+        self._needs_entries(backend)
+        there = {
+            make_key(name, namespace): make_utterance(seed)
+            for seed, (name, namespace) in enumerate(product("xy", NAMESPACES))
+        }
+        for key, utterance in there.items():
+            await backend.set(key, utterance)
+        listed = [entry async for entry in backend.entries()]
+        assert sorted(there) == sorted(entry.key for entry in listed)
+        for entry in listed:
+            utterance = there[entry.key]
+            assert (utterance.text, utterance.duration) == (entry.text, entry.duration)
+            assert entry.size > 0
+        for namespace in NAMESPACES:
+            mine = [entry.key async for entry in backend.entries(namespace)]
+            assert sorted(mine) == sorted(key for key in there if key.namespace == namespace)
+
+    async def test_an_entry_describes_its_utterance(self, backend: CacheBackend) -> None:
+        """Whatever is known of an utterance but its audio is told; what has expired is not."""
+        self._needs_entries(backend)
+        utterance = replace(
+            make_utterance(num_bytes=48_000),
+            created_at=1_767_225_600.25,
+            words=tuple(Word(f"word {i}", 0.001 * i) for i in range(900)),
+            text="Zero \x00, lone \ud800, 客户",
+            text_digest="ab" * 32,
+            service="SomeTTSService",
+            voice="anna",
+            model="",
+        )
+        await backend.set(make_key("x", "n"), utterance, ttl=1e6)
+        await backend.set(make_key("y", "n"), make_utterance(), ttl=self.short_ttl)
+        await self.advance(1.5 * self.short_ttl)
+        (entry,) = [entry async for entry in backend.entries("n")]
+        assert make_key("x", "n") == entry.key
+        assert (entry.duration, entry.sample_rate, entry.num_channels) == (1.0, 24000, 1)
+        assert utterance.created_at == entry.created_at
+        assert (utterance.text, utterance.text_digest) == (entry.text, entry.text_digest)
+        assert (entry.service, entry.voice, entry.model) == ("SomeTTSService", "anna", "")
+        assert entry.expires_at is not None
+        assert abs(entry.expires_at - time.time() - 1e6) < 600
+        assert entry.size > 0
+
+    async def test_listing_while_others_write_and_remove(self, backend: CacheBackend) -> None:
+        """What stays is listed once, whatever comes and goes meanwhile."""
+        self._needs_entries(backend)
+        for i in range(300):
+            await backend.set(make_key(str(i)), make_utterance(num_bytes=2))
+        seen: list[CacheKey] = []
+        async for entry in backend.entries():
+            seen.append(entry.key)
+            if len(seen) % 20 == 0:
+                await backend.set(make_key(f"new {len(seen)}"), make_utterance(num_bytes=2))
+                await backend.delete(make_key(str(len(seen))))
+        stay = {make_key(str(i)) for i in range(300) if i % 20}
+        assert stay <= set(seen)
+        assert len(set(seen)) == len(seen)
+
+    async def test_a_listing_can_be_left(self, backend: CacheBackend) -> None:
+        """Whoever stops in the middle of a listing holds up nothing."""
+        self._needs_entries(backend)
+        for i in range(50):
+            await backend.set(make_key(str(i)), make_utterance(num_bytes=2))
+        listing = backend.entries()
+        async for _ in listing:
+            break
+        assert await backend.clear() == 50
+        await backend.set(make_key(), make_utterance())
+        assert await backend.get(make_key()) == make_utterance()
+
+    async def test_a_peek_is_no_use(self, backend: CacheBackend) -> None:
+        """A peek returns what is there, and neither listing nor peeking counts as a use."""
+        self._needs_entries(backend)
+        assert await backend.peek(make_key()) is None
+        await backend.set(make_key(), make_utterance())
+        before = [entry async for entry in backend.entries()]
+        await self.advance(1.5 * self.short_ttl)
+        assert await backend.peek(make_key()) == make_utterance()
+        after = [entry async for entry in backend.entries()]
+        assert [(e.uses, e.last_used_at) for e in before] == [
+            (e.uses, e.last_used_at) for e in after
+        ]
+
+    async def test_some_are_deleted_at_once(self, backend: CacheBackend) -> None:
+        """Of many keys, those that hold something are removed and counted."""
+        keys = [make_key(str(i), f"namespace {i % 3}") for i in range(9)]
+        for key in keys[:6]:
+            await backend.set(key, make_utterance())
+        assert await backend.delete_many(keys[3:]) == 3
+        assert await backend.delete_many([]) == 0
+        assert [await backend.exists(key) for key in keys] == [True] * 3 + [False] * 6
+
+    def _needs_entries(self, backend: CacheBackend) -> None:
+        if type(backend).entries is CacheBackend.entries:
+            pytest.skip("this store does not list what it keeps")
 
     async def test_close_twice(self, backend: CacheBackend) -> None:
         """Closing a store that is closed does no harm, used or not."""

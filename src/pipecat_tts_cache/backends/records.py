@@ -1,0 +1,50 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Records written and read off the event loop, where that takes time."""
+
+import asyncio
+
+import soundfile  # noqa: F401 - now, as the first look-up would take 0.2 s for it
+
+from pipecat_tts_cache.codec import Codec
+from pipecat_tts_cache.utterance import Utterance, is_encoded
+
+
+async def write_record(utterance: Utterance, codec: Codec) -> bytes:
+    """Write a record.
+
+    Args:
+        utterance: The utterance.
+        codec: How to write its samples.
+
+    Returns:
+        The record.
+
+    Raises:
+        RecordError: If text and words take more than a megabyte.
+    """
+    if codec == "raw":
+        return utterance.to_bytes()
+    return await asyncio.to_thread(utterance.to_bytes, codec=codec)
+
+
+async def read_record(record: bytes) -> Utterance:
+    """Read a record.
+
+    Args:
+        record: The record.
+
+    Returns:
+        The utterance.
+
+    Raises:
+        CorruptRecordError: If anything about the record does not check out.
+        NewerRecordError: If it was written in a format this version does not know.
+    """
+    if is_encoded(record):
+        return await asyncio.to_thread(Utterance.from_bytes, record)
+    return Utterance.from_bytes(record)
