@@ -4,14 +4,13 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""Dialogues as the cache sees them: sentences that Pipecat cut, under the keys of a real service."""
+"""Dialogues as the cache sees them: sentences cut by Pipecat, under the keys of a real service."""
 
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipecat.services.settings import TTSSettings
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
@@ -103,17 +102,17 @@ def _spoken(text: str) -> Utterance:
     return Utterance(audio=audio, sample_rate=SAMPLE_RATE, words=words, text=text)
 
 
-async def read(path: Path) -> Corpus:
+async def read(name: str, lines: Iterable[str]) -> Corpus:
     """Read dialogues.
 
     Args:
-        path: A file with one dialogue a line: `{"id": ..., "agent": ["...", ...]}`.
+        name: What to call them.
+        lines: One dialogue each: `{"id": ..., "agent": ["...", ...]}`.
     """
     reader = _Reader()
-    lines = path.read_text(encoding="utf-8").splitlines()
     agents = [json.loads(line)["agent"] for line in lines if line.strip()]
     dialogues = [[await reader.turn(utterance) for utterance in agent] for agent in agents]
-    return Corpus(path.stem, dialogues, list(reader.requests))
+    return Corpus(name, dialogues, list(reader.requests))
 
 
 def in_some_order(corpus: Corpus, chance: random.Random) -> list[Request]:

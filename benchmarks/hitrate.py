@@ -19,6 +19,7 @@ their text says. What the figures mean, and those of one run, stand in benchmark
 import argparse
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,8 @@ REMEMBERED = 1000
 TIMES_BEFORE = 5
 """How often another bot's dialogues were held before."""
 _DAYS_A_MONTH = 365.25 / 12
+_QUICK = 100
+"""Dialogues of each file for a look."""
 
 Maker = Callable[[float, Sequence[Request]], Policy]
 """Makes a store of so many bytes; only Belady's looks at what will be asked for."""
@@ -70,7 +73,7 @@ def ranked(rank: Rank, *, refuses: bool = False, remembers: int = 0) -> Maker:
     return lambda capacity, _: Ranked(capacity, rank, refuses=refuses, remembers=remembers)
 
 
-LRU, GDSF2, GDSF2_REMEMBERING = "LRU", "GDSF, uses squared", "GDSF, uses squared, remembering"
+LRU, GDSF2, DECAYING = "LRU", "GDSF, uses squared", "decaying uses / size, remembering"
 POLICIES: Mapping[str, Maker] = {
     "FIFO": ranked(by_arrival),
     LRU: ranked(by_last_use),
@@ -84,10 +87,11 @@ POLICIES: Mapping[str, Maker] = {
     "GDSF, cost = characters": ranked(gdsf_cost),
     "GDSF, cost = 1": ranked(gdsf),
     "GDSF, cost = 1, refusing": ranked(gdsf, refuses=True),
-    "GDSF, cost = 1, refusing, remembering": ranked(gdsf, refuses=True, remembers=REMEMBERED),
+    "GDSF, cost = 1, remembering": ranked(gdsf, refuses=True, remembers=REMEMBERED),
     GDSF2: ranked(gdsf_squared, refuses=True),
-    GDSF2_REMEMBERING: ranked(gdsf_squared, refuses=True, remembers=REMEMBERED),
-    "decaying uses / size, remembering": ranked(decaying, refuses=True, remembers=REMEMBERED),
+    "GDSF, uses squared, remembering": ranked(gdsf_squared, refuses=True, remembers=REMEMBERED),
+    "decaying uses / size": ranked(decaying, refuses=True),
+    DECAYING: ranked(decaying, refuses=True, remembers=REMEMBERED),
     "Belady's optimum, about": Belady,
 }
 
@@ -150,7 +154,8 @@ def _mean(outcomes: Sequence[Outcome]) -> Outcome:
 
 def print_corpora(corpora: Sequence[Corpus], orders: int) -> None:
     """Print how often each bot repeats itself."""
-    print_row("\nHow often a bot repeats itself", [corpus.name for corpus in corpora])
+    print()
+    print_row("How often a bot repeats itself", [corpus.name for corpus in corpora])
     columns = [_describe(corpus, orders) for corpus in corpora]
     for name in columns[0]:
         print_row(name, [column[name] for column in columns])
@@ -160,7 +165,7 @@ def _describe(corpus: Corpus, orders: int) -> dict[str, str]:
     said = corpus.sentences
     distinct = set(said)
     characters = sum(request.characters for request in said)
-    once = len(distinct) - len({one for one in distinct if said.count(one) > 1})
+    once = sum(times == 1 for times in Counter(said).values())
     firsts, quarter = _with_room_for_all(corpus, orders)
     fresh = sum(request.characters for request in distinct)
     return {
@@ -196,7 +201,8 @@ def _with_room_for_all(corpus: Corpus, orders: int) -> tuple[float, float]:
 
 def print_rates(title: str, results: Mapping[str, Sequence[Outcome]]) -> None:
     """Print the hit rates of all policies."""
-    print_row(f"\n{title}", [f"{bound:.0%}      " for bound in BOUNDS])
+    print()
+    print_row(title, [f"{bound:>13.0%}" for bound in BOUNDS])
     for name, outcomes in results.items():
         rates = [f"{100 * one.requests:8.1f}/{100 * one.characters:4.1f}" for one in outcomes]
         print_row(name, rates)
@@ -204,7 +210,8 @@ def print_rates(title: str, results: Mapping[str, Sequence[Outcome]]) -> None:
 
 def print_intruders(results: Mapping[str, Sequence[Outcome]]) -> None:
     """Print how much of each store long answers have taken."""
-    print_row("\n% of the store that long answers hold", [f"{bound:.0%}  " for bound in BOUNDS])
+    print()
+    print_row("% of the store that long answers hold", [f"{bound:.0%}" for bound in BOUNDS])
     for name, outcomes in results.items():
         print_row(name, [f"{100 * one.others:.1f}" for one in outcomes])
 
@@ -216,9 +223,10 @@ def print_money(
     characters = sum(request.characters for request in corpus.sentences)
     spoken = characters / len(corpus.dialogues) * prices.calls_per_day * _DAYS_A_MONTH
     cost = spoken * prices.price_per_million_characters / 1e6
-    print_row(f"\n{corpus.name}: saved in a month", [f"{bound:.0%}" for bound in BOUNDS])
+    print()
+    print_row(f"{corpus.name}: saved in a month", [f"{bound:.0%}" for bound in BOUNDS])
     print(f"of {cost:.2f} for {spoken / 1e6:.2f} million characters, net of storage")
-    for name in (LRU, GDSF2, GDSF2_REMEMBERING):
+    for name in (LRU, GDSF2, DECAYING):
         net = [
             cost * one.characters - one.kept / 1e9 * prices.storage_per_gb_month
             for one in results[name]
@@ -233,7 +241,7 @@ async def run(arguments: argparse.Namespace) -> None:
         f"audio     {CHARACTERS_A_SECOND} characters a second, {SAMPLE_RATE} Hz mono s16le, "
         "sizes as Utterance.size counts"
     )
-    corpora = [await read(path) for path in arguments.files]
+    corpora = [await read(name, lines) for name, lines in arguments.texts.items()]
     orders = 1 if arguments.quick else arguments.orders
     print_corpora(corpora, orders)
     print(f"\nHit rates in %, requests/characters, means of {orders} orders of the dialogues.")
@@ -259,7 +267,7 @@ def main() -> None:
         "files", nargs="*", type=Path, default=sorted(DATA.glob("*.jsonl")),
         help='one dialogue a line: {"id": ..., "agent": ["...", ...]}; default: those in data/',
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="one order only, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="little of it, to see that it runs")
     parser.add_argument("--orders", type=int, default=3, help="default: %(default)s")
     money = parser.add_argument_group("money, all three or none")
     names = ("--price-per-million-characters", "--storage-per-gb-month", "--calls-per-day")
@@ -267,6 +275,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if len({getattr(arguments, name) is None for name in given}) > 1:
         parser.error(f"these go together: {', '.join(names)}")
+    most = _QUICK if arguments.quick else None
+    arguments.texts = {
+        path.stem: path.read_text("utf-8").splitlines()[:most] for path in arguments.files
+    }
     log_as_in_production()
     asyncio.run(run(arguments))
 

@@ -17,9 +17,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
+from pipecat_tts_cache.backends.eviction import priority
+
 _MEBI = 1 << 20
-_MOST_USES = 8
-_TURNOVERS = 10.0
+DECAY = 2000
+"""Requests after which a use counts 1/e."""
 
 
 class Request(NamedTuple):
@@ -90,24 +92,21 @@ class Ranked(Policy):
     Parameters:
         refuses: Whether it takes nothing for which it would have to give up something higher.
         remembers: Of how many keys that it gave up or refused it remembers the uses.
+        now: How many look-ups there were.
+        floor: The highest number that it has given up or refused: above it is what is still used.
     """
 
     def __init__(
         self, capacity: float, rank: Rank, *, refuses: bool = False, remembers: int = 0
     ) -> None:
         super().__init__(capacity)
-        self.now, self.turnovers = 0, 0.0
+        self.now, self.floor = 0, 0.0
         self._rank, self._refuses, self._remembers = rank, refuses, remembers
         self._kept: Shelf = OrderedDict()
         self._ranks: dict[Hashable, float] = {}
         self._uses: dict[Hashable, int] = {}
         self._heap: list[tuple[float, int, Hashable]] = []
         self._gone: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
-
-    @property
-    def floor(self) -> float:
-        """The lowest number that is kept, so that what is no longer used is left behind."""
-        return self._lowest()[0] if self._kept else 0.0
 
     def lookup(self, request: Request) -> bool:
         self.now += 1
@@ -125,7 +124,6 @@ class Ranked(Policy):
             self._remember(request.key, uses, rank)
             return
         self.put(self._kept, request)
-        self.turnovers += request.size / self.capacity
         self._ranks[request.key], self._uses[request.key] = rank, uses
         heapq.heappush(self._heap, (rank, self.now, request.key))
 
@@ -144,8 +142,10 @@ class Ranked(Policy):
         if room < request.size:
             for entry in going:
                 heapq.heappush(self._heap, entry)
+            self.floor = max(self.floor, rank) if self._refuses else self.floor
             return False
-        for _, _, key in going:
+        for lowest, _, key in going:
+            self.floor = max(self.floor, lowest)
             self.take(self._kept, key)
             self._remember(key, self._uses.pop(key), self._ranks.pop(key))
         return True
@@ -181,7 +181,7 @@ def by_uses_aging(store: Ranked, _request: Request, uses: int, _before: float | 
 
 
 def gdsf(store: Ranked, request: Request, uses: int, _before: float | None) -> float:
-    """GreedyDual-Size-Frequency: what the uses bring for each byte, above the floor."""
+    """GreedyDual-Size-Frequency: the uses for each byte, above the floor."""
     return store.floor + uses * _MEBI / request.size
 
 
@@ -190,15 +190,21 @@ def gdsf_cost(store: Ranked, request: Request, uses: int, _before: float | None)
 
 
 def gdsf_squared(store: Ranked, request: Request, uses: int, _before: float | None) -> float:
-    """A second use tells more than the first; a hundredth should not outlast a change of script."""
-    return store.floor + min(uses, _MOST_USES) ** 2 * _MEBI / request.size
+    """What `MemoryCacheBackend` does."""
+    return priority("gdsf", floor=store.floor, uses=uses, size=request.size, now=store.now)
 
 
 def decaying(store: Ranked, request: Request, _uses: int, before: float | None) -> float:
-    """The logarithm of uses for each byte, where what was used long ago counts little."""
-    size, use = math.log(request.size / _MEBI), store.turnovers / _TURNOVERS
-    uses = use if before is None else use + math.log1p(math.exp(min(before + size - use, 600)))
-    return uses - size
+    """The uses for each byte, where a use counts the less the more requests came after it.
+
+    All lose the same share with every request, so their order stays, and the logarithm of what a
+    use counted for at the very first request can be kept in place of what it counts for now.
+    """
+    now, size = store.now / DECAY, math.log(request.size)
+    if before is None:
+        return now - size
+    uses = before + size
+    return max(uses, now) + math.log1p(math.exp(-abs(uses - now))) - size
 
 
 class TwoTouch(Ranked):
