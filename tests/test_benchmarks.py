@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
             ["memory hit / floor", "miss - floor", "raw GET", "Memory per stored second"],
         ),
         ("continuity.py", ["uncached", "cold", "mixed", "warm", "Cartesia", "ElevenLabs"]),
+        ("hitrate.py", ["airline", "coffee", "long answers", "LRU", "GDSF", "Belady"]),
     ],
 )
 def test_a_benchmark_says_what_it_measured_and_where(benchmark: str, rows: list[str]) -> None:
