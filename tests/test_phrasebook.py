@@ -17,11 +17,11 @@ from pipecat.services.openai.tts import OpenAITTSService
 
 from pipecat_tts_cache import Bypass, CacheKey, MemoryCacheBackend, NotStored, Utterance, Word
 from pipecat_tts_cache.flight import LiveSentence
-from pipecat_tts_cache.key import written
+from pipecat_tts_cache.key import digest_text, written
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.request import RequestReader
-from pipecat_tts_cache.services import UNLISTED
+from pipecat_tts_cache.services import UNLISTED, ServiceProfile
 from pipecat_tts_cache.turn import Item, Mark, Turn
 from tests.stored import entries
 
@@ -40,8 +40,10 @@ async def nowhere(turn: Turn, item: Item | Mark) -> None:
     """Take what a turn passes on."""
 
 
-def a_book(backend: MemoryCacheBackend | None, **options: Any) -> Phrasebook:
-    reader = RequestReader(service_class=OpenAITTSService, profile=UNLISTED, args=(), kwargs={})
+def a_book(
+    backend: MemoryCacheBackend | None, *, profile: ServiceProfile = UNLISTED, **options: Any
+) -> Phrasebook:
+    reader = RequestReader(service_class=OpenAITTSService, profile=profile, args=(), kwargs={})
     options = {"namespace": "tenant", "key_extra": written({}, "extra"), **options}
     return Phrasebook(CacheOptions(backend=backend, **options), reader)
 
@@ -72,6 +74,7 @@ async def test_what_is_kept_is_what_was_said() -> None:
         seal=sentence.key.seal,
         created_at=utterance.created_at,
         text="Hello.",
+        text_digest=digest_text("Hello."),
         service="OpenAITTSService",
         voice="anna",
         model="3",
@@ -91,10 +94,15 @@ async def test_what_is_kept_is_what_was_said() -> None:
 async def test_what_is_kept_is_forgotten_in_time() -> None:
     """After its time to live a sentence is a miss again, and counted as one."""
     now = [0.0]
-    book = a_book(MemoryCacheBackend(clock=lambda: now[0]), ttl=60.0)
+    backend = MemoryCacheBackend(clock=lambda: now[0])
+    book = a_book(backend, ttl=60.0)
     sentence = await a_sentence(book)
+    before = time.time()
     book.keep(sentence)
     await book.close()
+    (utterance,) = entries(backend)
+    assert utterance.expires_at is not None
+    assert before + 60 <= utterance.expires_at <= time.time() + 60
     assert sentence.key
     now[0] = 61.0
     assert None is await book.find(sentence.key, "Hello.")
@@ -109,6 +117,28 @@ async def test_the_text_need_not_be_kept() -> None:
     await book.close()
     assert None is entries(backend)[0].text
     assert b"Ada" not in entries(backend)[0].to_bytes()
+    assert digest_text("My name is Ada.") == entries(backend)[0].text_digest
+
+
+async def test_with_a_secret_the_text_cannot_be_guessed() -> None:
+    """The digest of the text is keyed, as the digest in the key is."""
+    backend = MemoryCacheBackend()
+    book = a_book(backend, store_text=False, secret=b"Xyzzy")
+    book.keep(await a_sentence(book, "My name is Ada."))
+    await book.close()
+    (utterance,) = entries(backend)
+    assert digest_text("My name is Ada.", secret=b"Xyzzy") == utterance.text_digest
+    assert digest_text("My name is Ada.") != utterance.text_digest
+
+
+async def test_a_mark_of_the_provider_is_noted() -> None:
+    """Whether the provider marks its audio is in its profile, and in the record."""
+    for watermarked in (False, True):
+        backend = MemoryCacheBackend()
+        book = a_book(backend, profile=ServiceProfile(inline=True, watermarked=watermarked))
+        book.keep(await a_sentence(book))
+        await book.close()
+        assert watermarked is entries(backend)[0].watermarked
 
 
 async def test_a_namespace_keeps_to_itself() -> None:

@@ -10,7 +10,6 @@ import pickle
 import random
 import struct
 import zlib
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -41,10 +40,14 @@ FIELDS: dict[str, Any] = {
     "words": [["Hello", 0.0, False]],
     "seal": "ab" * 32,
     "created_at": 1.0,
+    "expires_at": None,
     "text": "Hello",
+    "text_digest": "",
     "service": "SomeTTSService",
     "voice": None,
     "model": "big",
+    "watermarked": False,
+    "num_frames": len(AUDIO) // 2,
 }
 
 HEADER: bytes = msgpack.packb(FIELDS)
@@ -64,6 +67,9 @@ utterances = st.builds(
     service=any_text,
     voice=st.none() | any_text,
     model=st.none() | any_text,
+    expires_at=st.none() | st.floats(allow_infinity=False, allow_nan=False),
+    text_digest=any_text,
+    watermarked=st.booleans(),
 )
 
 
@@ -84,6 +90,9 @@ def record(
 
 def headed(audio: bytes = AUDIO, **changes: Any) -> bytes:
     """Put a record together with changed fields in its header; `...` leaves one out."""
+    channels = changes.get("num_channels", 1)
+    if isinstance(channels, int) and channels > 0:
+        changes = {"num_frames": len(audio) // (2 * channels), **changes}
     fields = {name: value for name, value in (FIELDS | changes).items() if value is not ...}
     return record(msgpack.packb(fields, unicode_errors="surrogatepass"), audio)
 
@@ -104,6 +113,7 @@ def test_an_utterance_comes_back(utterance: Utterance) -> None:
     """Every field of an utterance survives, whatever is in it."""
     found = Utterance.from_bytes(utterance.to_bytes())
     assert utterance == found
+    assert utterance.expires_at == found.expires_at
     assert [type(word) for word in utterance.words] == [type(word) for word in found.words]
     assert found.to_bytes() == utterance.to_bytes()
     assert found.is_sound()
@@ -151,13 +161,16 @@ def test_the_layout_is_the_one_that_is_documented() -> None:
 def test_records_of_this_version_are_read_for_ever() -> None:
     """A record that was written when this was written is still read."""
     data = bytes.fromhex(
-        "505454530100dc0000000800000060ebb86589ab73616d706c655f72617465cd1f40ac6e756d5f63"
+        "50545453010057010000080000004bdb9d488dab73616d706c655f72617465cd1f40ac6e756d5f63"
         "68616e6e656c7302a5776f7264739293a64772c3bcc39fcb0000000000000000c293a4476f7474cb"
         "3fd0000000000000c3a47365616cd940616261626162616261626162616261626162616261626162"
         "61626162616261626162616261626162616261626162616261626162616261626162616261626162"
-        "aa637265617465645f6174cb3ff8000000000000a474657874ab4772c3bcc39f20476f7474a77365"
-        "7276696365ae536f6d6554545353657276696365a5766f696365a4616e6e61a56d6f64656cc00001"
-        "020304050607"
+        "aa637265617465645f6174cb3ff8000000000000aa657870697265735f6174cb40f5181800000000"
+        "a474657874ab4772c3bcc39f20476f7474ab746578745f646967657374d940636463646364636463"
+        "64636463646364636463646364636463646364636463646364636463646364636463646364636463"
+        "646364636463646364636463646364a773657276696365ae536f6d6554545353657276696365a576"
+        "6f696365a4616e6e61a56d6f64656cc0ab77617465726d61726b6564c3aa6e756d5f6672616d6573"
+        "020001020304050607"
     )
     assert Utterance.from_bytes(data) == Utterance(
         audio=bytes(range(8)),
@@ -167,9 +180,12 @@ def test_records_of_this_version_are_read_for_ever() -> None:
         seal="ab" * 32,
         created_at=1.5,
         text="Grüß Gott",
+        text_digest="cd" * 32,
         service="SomeTTSService",
         voice="anna",
+        watermarked=True,
     )
+    assert 86401.5 == Utterance.from_bytes(data).expires_at
 
 
 def test_too_much_text_is_not_written() -> None:
@@ -236,11 +252,11 @@ def test_a_newer_version_is_told_apart(version: int) -> None:
 
 
 def test_versions_and_flags_that_never_were() -> None:
-    """There was no version 0, and there are no flags."""
+    """There was no version 0, and there is no fourth kind of payload."""
     with pytest.raises(CorruptRecordError, match="version 0"):
         Utterance.from_bytes(record(b"", version=0))
-    with pytest.raises(CorruptRecordError, match="flags 1"):
-        Utterance.from_bytes(record(HEADER, flags=1))
+    with pytest.raises(CorruptRecordError, match="flags 3"):
+        Utterance.from_bytes(record(HEADER, flags=3))
 
 
 def test_a_right_checksum_is_not_enough() -> None:
@@ -329,21 +345,20 @@ STRANGE: list[Any] = [
 ]
 
 
-def fitting(name: str) -> Iterable[Any]:
-    """What of the strange values is a value of a field."""
-    match name:
-        case "sample_rate":
-            return [2**63]
-        case "created_at":
-            return [-1, 0, 1.5, 2**63]
-        case "seal" | "service":
-            return ["", "text"]
-        case "text" | "voice" | "model":
-            return [None, "", "text"]
-        case "words":
-            return ["", [], {}]
-        case _:
-            return []
+FITTING: dict[str, list[Any]] = {
+    "sample_rate": [2**63],
+    "created_at": [-1, 0, 1.5, 2**63],
+    "expires_at": [None, -1, 0, 1.5, 2**63],
+    "watermarked": [True],
+    "seal": ["", "text"],
+    "service": ["", "text"],
+    "text_digest": ["", "text"],
+    "text": [None, "", "text"],
+    "voice": [None, "", "text"],
+    "model": [None, "", "text"],
+    "words": ["", [], {}],
+}
+"""What of the strange values is a value of a field."""
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -351,8 +366,9 @@ def test_every_field_has_its_type(name: str) -> None:
     """A header with a field missing, or of another type, is refused, checksum or not."""
     assert is_refused(headed(**{name: ...}))
     for value in STRANGE:
-        fits = any(value is one for one in fitting(name)) or (
-            type(value) in (str, int, float, list, dict) and value in fitting(name)
+        fitting = FITTING.get(name, [])
+        fits = any(value is one for one in fitting) or (
+            type(value) in (str, int, float, list, dict) and value in fitting
         )
         assert (value, fits) == (value, not is_refused(headed(**{name: value})))
 
@@ -461,6 +477,10 @@ def test_what_is_said_does_not_quote_the_text() -> None:
         {"text": 1},
         {"voice": b"anna"},
         {"model": ["big"]},
+        {"expires_at": "1"},
+        {"expires_at": float("nan")},
+        {"text_digest": None},
+        {"watermarked": 1},
     ],
     ids="-".join,
 )

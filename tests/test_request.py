@@ -680,7 +680,7 @@ async def test_secrets_appear_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     )
     told = [
         repr(tts),
-        repr(tts._tts_cache_options),
+        repr(tts._tts_cache_book.options),
         repr(vars(tts._tts_cache_book)),
         json.dumps(request),
         json.dumps(await tts.get_cache_stats()),

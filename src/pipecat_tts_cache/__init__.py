@@ -17,7 +17,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipecat_tts_cache.backends import CacheBackend, CacheKey, MemoryCacheBackend
+from pipecat_tts_cache import backends
+from pipecat_tts_cache.backends import CacheBackend, CacheKey, Entry, MemoryCacheBackend
 from pipecat_tts_cache.errors import (
     BackendError,
     BackendUnavailableError,
@@ -28,12 +29,28 @@ from pipecat_tts_cache.errors import (
     RecordError,
     UncacheableError,
 )
+from pipecat_tts_cache.inventory import (
+    Copied,
+    Purged,
+    Selection,
+    copy_store,
+    delete_text,
+    list_entries,
+    purge,
+)
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
 
 if TYPE_CHECKING:
-    from pipecat_tts_cache.backends import RedisCacheBackend
+    from pipecat_tts_cache.backends import (
+        DiskCacheBackend,
+        ObjectStoreCacheBackend,
+        PostgresCacheBackend,
+        RedisCacheBackend,
+        TieredCacheBackend,
+        open_backend,
+    )
     from pipecat_tts_cache.mixin import TTSCacheMixin
 
 __all__ = [
@@ -43,29 +60,40 @@ __all__ = [
     "CacheBackend",
     "CacheError",
     "CacheKey",
+    "Copied",
     "CorruptRecordError",
+    "DiskCacheBackend",
+    "Entry",
     "MemoryCacheBackend",
     "MissingExtraError",
     "NewerRecordError",
     "NotStored",
+    "ObjectStoreCacheBackend",
+    "PostgresCacheBackend",
+    "Purged",
     "RecordError",
     "RedisCacheBackend",
+    "Selection",
     "ServiceProfile",
     "TTSCacheMixin",
+    "TieredCacheBackend",
     "UncacheableError",
     "Utterance",
     "Word",
+    "copy_store",
+    "delete_text",
+    "list_entries",
+    "open_backend",
+    "purge",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use what is heavy: Pipecat, and the Redis client."""
+    """Import on first use what is heavy: Pipecat, and what the stores need."""
     if name == "TTSCacheMixin":
         return import_module(f"{__name__}.uncached").best_mixin()
-    if name == "RedisCacheBackend":
-        from pipecat_tts_cache.backends import RedisCacheBackend  # noqa: PLC0415
-
-        return RedisCacheBackend
+    if name in __all__:
+        return getattr(backends, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -30,6 +30,7 @@ from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.conductor import Conductor
+from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.needs import classes_below, steps_aside, unmet_needs
 from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
 from pipecat_tts_cache.phrasebook import Phrasebook
@@ -44,7 +45,7 @@ from pipecat_tts_cache.stats import NotStored
 
 
 @steps_aside
-class TTSCacheMixin(TTSService):
+class TTSCacheMixin(CacheControls, TTSService):
     """Gives a Pipecat TTS service a memory for its own speech.
 
     Put it in front of the service::
@@ -116,7 +117,7 @@ class TTSCacheMixin(TTSService):
             TypeError: If an argument has the wrong type, or the mixin stands before no service.
             ValueError: If an argument has an impossible value.
         """
-        self._tts_cache_options = checked_options(
+        options = checked_options(
             cache_backend=cache_backend,
             cache_ttl=cache_ttl,
             cache_namespace=cache_namespace,
@@ -128,12 +129,12 @@ class TTSCacheMixin(TTSService):
             should_cache=should_cache,
             cache_scope=cache_scope,
         )
-        *between, service = classes_below(type(self), TTSCacheMixin)
+        *between, service = classes_below(type(self), CacheControls)
         profile = profile_of(type(self), websocket=isinstance(self, WebsocketService))
         reader = RequestReader(
             service_class=service, profile=profile, args=args, kwargs=kwargs, between=between
         )
-        self._tts_cache_book = Phrasebook(self._tts_cache_options, reader)
+        self._tts_cache_book = Phrasebook(options, reader)
         self._tts_cache = Conductor(
             host=self, below=cast(TTSService, super()), profile=profile, book=self._tts_cache_book
         )
@@ -145,61 +146,6 @@ class TTSCacheMixin(TTSService):
         self._tts_cache_works = True
         self._register_event_handler("on_tts_cache_hit")
         self._register_event_handler("on_tts_cache_miss")
-
-    # For users
-
-    @property
-    def cache_enabled(self) -> bool:
-        """Whether the cache is in use. Off, nothing is read or written; can be flipped any time."""
-        return self._tts_cache_options.enabled
-
-    @cache_enabled.setter
-    def cache_enabled(self, enabled: bool) -> None:
-        if not isinstance(enabled, bool):
-            raise TypeError(f"cache_enabled must be a bool, not {type(enabled).__name__}")
-        self._tts_cache_options.enabled = enabled
-
-    async def get_cache_stats(self) -> dict[str, Any]:
-        """Tell what the cache of this service has done so far.
-
-        Returns:
-            A plain dict:
-
-            - enabled (bool): Whether there is a store and the cache is switched on.
-            - hits, misses, total_requests (int): Sentences replayed, spoken live, and their sum.
-            - hit_rate (float): hits / total_requests, 0.0 before the first.
-            - characters_from_cache, characters_synthesized (int): Length of their texts.
-            - character_hit_rate (float): Of all characters, the share that was replayed.
-            - seconds_from_cache, seconds_synthesized (float): Length of their audio in seconds.
-            - stores (int): Sentences stored.
-            - not_stored (dict[str, int]): Sentences spoken live but not stored, by reason; the
-              reasons are those of `NotStored`.
-            - bypassed (dict[str, int]): Sentences that were neither looked up nor stored, by
-              reason; the reasons are those of `Bypass`. They are not in total_requests.
-            - store_errors, store_timeouts (int): What the store failed at, look-ups and writes.
-            - lookups_skipped (int): Look-ups not made because the store failed before.
-            - lookup_median_seconds, lookup_p95_seconds (float): Time of the latest look-ups.
-            - backend (dict | None): The store's own statistics; None without a store, or if it
-              does not answer.
-        """
-        return await self._tts_cache_book.describe()
-
-    async def clear_cache(self, namespace: str | None = None) -> int:
-        """Forget what was stored.
-
-        Args:
-            namespace: The namespace to clear; None clears everything under this backend.
-
-        Returns:
-            How many utterances were removed; 0 without a backend.
-
-        Raises:
-            TypeError: If the namespace is neither a string nor None.
-            BackendError: If the store fails.
-        """
-        if namespace is not None and not isinstance(namespace, str):
-            raise TypeError(f"namespace must be a string, not {type(namespace).__name__}")
-        return await self._tts_cache_book.clear(namespace)
 
     # What Pipecat asks of the service
 

@@ -24,7 +24,6 @@ from pipecat_tts_cache.stats import Bypass
 
 _Mixin = TypeVar("_Mixin", bound=type)
 
-_FOR_USERS = frozenset({"get_cache_stats", "clear_cache"})
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 _CALLED: Mapping[str, tuple[int, tuple[str, ...]]] = {
@@ -68,7 +67,7 @@ def classes_below(cls: type, mixin: type) -> tuple[type, ...]:
 
     Args:
         cls: The class.
-        mixin: The mixin.
+        mixin: The last class of the mixin.
 
     Returns:
         What stands between, and the service last.
@@ -147,7 +146,7 @@ def _stepping_aside(mixin: type, name: str, method: Callable[..., Any]) -> Calla
 
 def _overrides(mixin: type) -> Iterator[tuple[str, Callable[..., Any]]]:
     for name, member in list(vars(mixin).items()):
-        if inspect.isfunction(member) and not name.startswith("__") and name not in _FOR_USERS:
+        if inspect.isfunction(member) and not name.startswith("__"):
             yield name, member
 
 

@@ -148,17 +148,21 @@ class Phrasebook:
             if self._refused(sentence):
                 return None
             settings = self._reader.in_force(sentence.settings)
+            options, now = self.options, time.time()
             return Utterance(
                 audio=recording.audio,
                 sample_rate=recording.sample_rate,
                 num_channels=recording.num_channels,
                 words=tuple(recording.words),
                 seal=key.seal,
-                created_at=time.time(),
-                text=sentence.text if self.options.store_text else None,
+                created_at=now,
+                expires_at=None if options.ttl is None else now + options.ttl,
+                text=sentence.text if options.store_text else None,
+                text_digest=keys.digest_text(sentence.text, secret=options.secret),
                 service=self._reader.service_name,
                 voice=_as_text(settings.get("voice")),
                 model=_as_text(settings.get("model")),
+                watermarked=self._reader.watermarked,
             )
 
         self._store.write(key, make, ttl=self.options.ttl, of=sentence.turn)
@@ -226,6 +230,19 @@ class Phrasebook:
             How many were removed.
         """
         return await self._store.clear(namespace) if self._store else 0
+
+    async def delete_text(self, text: str) -> int:
+        """Erase a sentence, in every namespace, voice and setting.
+
+        Args:
+            text: The text as prepared for the provider.
+
+        Returns:
+            How many utterances were removed.
+        """
+        if self._store is None:
+            return 0
+        return await self._store.delete_text(text, secret=self.options.secret)
 
     async def describe(self) -> dict[str, Any]:
         """Put the statistics together.

@@ -51,6 +51,7 @@ class RequestReader:
             between: Classes between the mixin and the service; they may change the audio, too.
         """
         self.service_name = service_class.__name__
+        self.watermarked = profile.watermarked
         classes = [f"{cls.__module__}.{cls.__qualname__}" for cls in (*between, service_class)]
         self._written_classes = key.written(classes, "classes")
         self._profile = profile

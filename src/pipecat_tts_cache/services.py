@@ -53,6 +53,7 @@ class ServiceProfile:
             not spoken to its end.
         whole_body: The attribute that holds the session of aiohttp, and what only a whole answer
             contains, for services that take no notice of an error in an answer.
+        watermarked: Whether the provider marks its audio, so that no lossy codec may touch it.
         running_clock: Whether word times may run on over sentences without `fresh_state` saying
             how to stop it, as may be the case in a service nobody has listed.
         fixed_settings: Settings that no update changes while running, whatever the service says.
@@ -78,6 +79,7 @@ class ServiceProfile:
     tells_every_word: bool = False
     last_word_end: str | None = None
     whole_body: tuple[str, bytes] | None = None
+    watermarked: bool = False
     running_clock: bool = False
     fixed_settings: frozenset[str] = frozenset()
     updated_settings: frozenset[str] | None = None
@@ -120,6 +122,7 @@ _FLAGS = (
     "certain_end",
     "closes_itself",
     "tells_every_word",
+    "watermarked",
     "running_clock",
 )
 _SETS = (
@@ -187,7 +190,7 @@ _PROFILES: Mapping[str, ServiceProfile] = {
     "CambTTSService": _INLINE,
     "CartesiaHttpTTSService": _INLINE,
     "DeepgramHttpTTSService": _INLINE,
-    "GeminiTTSService": _INLINE,
+    "GeminiTTSService": ServiceProfile(inline=True, watermarked=True),  # SynthID
     "GoogleHttpTTSService": _INLINE,
     "GoogleTTSService": _INLINE,
     "GroqTTSService": _INLINE,
@@ -250,7 +253,7 @@ _PROFILES: Mapping[str, ServiceProfile] = {
     ),
     # Streaming, the audio names its context, sentences may overlap.
     "CartesiaTTSService": ServiceProfile(inline=False, in_flight=2),
-    "ResembleAITTSService": ServiceProfile(inline=False, in_flight=3),
+    "ResembleAITTSService": ServiceProfile(inline=False, in_flight=3, watermarked=True),  # PerTh
     "RimeV1TTSService": ServiceProfile(
         inline=False, in_flight=3, fixed_settings=frozenset({"model"})
     ),

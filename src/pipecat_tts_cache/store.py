@@ -21,6 +21,7 @@ from loguru import logger
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
+from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.stats import CacheStats, NotStored
 from pipecat_tts_cache.utterance import Utterance
 
@@ -141,6 +142,19 @@ class Store:
         """
         await self.drain()
         return await self._backend.clear(namespace)
+
+    async def delete_text(self, text: str, *, secret: bytes | None) -> int:
+        """Erase a sentence, pending writes included.
+
+        Args:
+            text: The text as prepared for the provider.
+            secret: What the digests of its records are keyed with, if they are.
+
+        Returns:
+            How many utterances were removed.
+        """
+        await self.drain()
+        return (await delete_text(self._backend, text, secret=secret)).entries
 
     async def describe(self) -> dict[str, Any] | None:
         """Ask the backend for its statistics.

@@ -14,6 +14,7 @@ from typing import Any
 from loguru import logger
 
 from pipecat_tts_cache.backends.base import CacheBackend
+from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.options import checked_options
 from pipecat_tts_cache.stats import Bypass, CacheStats
 
@@ -64,3 +65,7 @@ class _Uncached:
     async def clear_cache(self, namespace: str | None = None) -> int:
         backend = self._tts_cache_backend
         return await backend.clear(namespace) if backend is not None else 0
+
+    async def delete_text(self, text: str) -> int:
+        backend = self._tts_cache_backend
+        return (await delete_text(backend, text)).entries if backend is not None else 0

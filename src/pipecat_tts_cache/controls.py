@@ -1,0 +1,87 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What a bot may ask of the cache of a service, and tell it."""
+
+from typing import Any
+
+from pipecat_tts_cache.phrasebook import Phrasebook
+
+
+class CacheControls:
+    """The face of `TTSCacheMixin` towards its users."""
+
+    _tts_cache_book: Phrasebook
+
+    @property
+    def cache_enabled(self) -> bool:
+        """Whether the cache is in use. Off, nothing is read or written; can be flipped any time."""
+        return self._tts_cache_book.options.enabled
+
+    @cache_enabled.setter
+    def cache_enabled(self, enabled: bool) -> None:
+        if not isinstance(enabled, bool):
+            raise TypeError(f"cache_enabled must be a bool, not {type(enabled).__name__}")
+        self._tts_cache_book.options.enabled = enabled
+
+    async def get_cache_stats(self) -> dict[str, Any]:
+        """Tell what the cache of this service has done so far.
+
+        Returns:
+            A plain dict:
+
+            - enabled (bool): Whether there is a store and the cache is switched on.
+            - hits, misses, total_requests (int): Sentences replayed, spoken live, and their sum.
+            - hit_rate (float): hits / total_requests, 0.0 before the first.
+            - characters_from_cache, characters_synthesized (int): Length of their texts.
+            - character_hit_rate (float): Of all characters, the share that was replayed.
+            - seconds_from_cache, seconds_synthesized (float): Length of their audio in seconds.
+            - stores (int): Sentences stored.
+            - not_stored (dict[str, int]): Sentences spoken live but not stored, by reason; the
+              reasons are those of `NotStored`.
+            - bypassed (dict[str, int]): Sentences that were neither looked up nor stored, by
+              reason; the reasons are those of `Bypass`. They are not in total_requests.
+            - store_errors, store_timeouts (int): What the store failed at, look-ups and writes.
+            - lookups_skipped (int): Look-ups not made because the store failed before.
+            - lookup_median_seconds, lookup_p95_seconds (float): Time of the latest look-ups.
+            - backend (dict | None): The store's own statistics; None without a store, or if it
+              does not answer.
+        """
+        return await self._tts_cache_book.describe()
+
+    async def clear_cache(self, namespace: str | None = None) -> int:
+        """Forget what was stored.
+
+        Args:
+            namespace: The namespace to clear; None clears everything under this backend.
+
+        Returns:
+            How many utterances were removed; 0 without a backend.
+
+        Raises:
+            TypeError: If the namespace is neither a string nor None.
+            BackendError: If the store fails.
+        """
+        if namespace is not None and not isinstance(namespace, str):
+            raise TypeError(f"namespace must be a string, not {type(namespace).__name__}")
+        return await self._tts_cache_book.clear(namespace)
+
+    async def delete_text(self, text: str) -> int:
+        """Erase a sentence from the store: in every namespace, voice and setting.
+
+        Args:
+            text: The sentence, as it was prepared for the provider.
+
+        Returns:
+            How many utterances were removed; 0 without a backend.
+
+        Raises:
+            TypeError: If the text is no string.
+            BackendError: If the store fails, or does not list what it keeps.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
+        return await self._tts_cache_book.delete_text(text)
