@@ -324,6 +324,34 @@ async def test_namespaces_and_clearing() -> None:
     assert 4 == await bots["a"].clear_cache()
 
 
+@pytest.mark.parametrize("secret", [None, "Xyzzy"])
+@pytest.mark.parametrize("store_text", [True, False])
+async def test_a_sentence_is_erased(store_text: bool, secret: str | None) -> None:
+    """Bot code erases a sentence in every voice and namespace, and nothing else."""
+    backend = MemoryCacheBackend()
+    provider = Provider()
+    bots = [
+        CACHED_SCRIPTED["inline"](
+            provider,
+            settings=TTSSettings(model="scripted", voice=voice, language=None),
+            cache_backend=backend,
+            cache_namespace=namespace,
+            cache_store_text=store_text,
+            cache_secret=secret,
+        )
+        for voice in ("anna", "ben")
+        for namespace in ("a", "b")
+    ]
+    for tts in bots:
+        await say(tts, "Your name is Ada.", "Good bye.")
+    assert 8 == len(entries(backend))
+    assert 4 == await bots[0].delete_text(" Your name  is Ada.")
+    assert 0 == await bots[1].delete_text("Your name is Ada.")
+    assert 4 == len(entries(backend))
+    await say(bots[0], "Your name is Ada.", "Good bye.")
+    assert 9 == len(provider.requests)
+
+
 async def test_a_settings_frame_for_another_service_changes_nothing() -> None:
     """A settings frame that is not meant for this service does not spoil its recordings."""
     backend = MemoryCacheBackend()

@@ -136,6 +136,7 @@ async def test_without_a_store_nothing_is_enabled() -> None:
     assert (False, None) == (stats["enabled"], stats["backend"])
     assert 0 == await tts.clear_cache()
     assert 0 == await tts.clear_cache("tenant")
+    assert 0 == await tts.delete_text("Hello.")
 
 
 async def test_only_a_namespace_can_be_cleared() -> None:
@@ -144,6 +145,14 @@ async def test_only_a_namespace_can_be_cleared() -> None:
     for namespace in (1, b"tenant", ["tenant"], False):
         with pytest.raises(TypeError, match="namespace"):
             await tts.clear_cache(namespace)  # type: ignore[arg-type]
+
+
+async def test_only_a_text_can_be_erased() -> None:
+    """Erasing anything but a string is refused."""
+    tts = CachedInline(cache_backend=MemoryCacheBackend())
+    for text in (None, 1, b"Hello.", ["Hello."]):
+        with pytest.raises(TypeError, match="text must be a string"):
+            await tts.delete_text(text)  # type: ignore[arg-type]
 
 
 # Classes
