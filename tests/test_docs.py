@@ -48,6 +48,7 @@ __all__ = ["lets_redis_introduce_itself", "own_server"]
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://github.com/omChauhanDev/pipecat-tts-cache/blob/main/"
 REDIS_URL = "redis://localhost:6379/0"
+REDIS_PAGE = "docs/store-redis.md"
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -158,7 +159,7 @@ async def test_the_documented_certificate_is_earned() -> None:
 @pytest.mark.usefixtures("lets_redis_introduce_itself")
 async def test_the_named_permissions_suffice(own_server: Server) -> None:
     """A Redis user with the permissions that docs/store-redis.md names can do all a store does."""
-    (acl,) = (code for _, code in snippets("docs/store-redis.md", "text") if code.startswith("ACL "))
+    (acl,) = (code for _, code in snippets(REDIS_PAGE, "text") if code.startswith("ACL "))
     async with Redis.from_url(own_server.url) as admin:
         await admin.execute_command(*acl.split())
     url = own_server.url.replace("redis://", "redis://bot:secret@")
@@ -378,10 +379,10 @@ async def test_memory_statistics_are_listed() -> None:
 
 async def test_redis_arguments_and_statistics_are_listed() -> None:
     """The arguments of the Redis store and the fields of its statistics are those there are."""
-    assert defaults(RedisCacheBackend.__init__).keys() == table("docs/store-redis.md", "Arguments").keys()
+    assert defaults(RedisCacheBackend.__init__).keys() == table(REDIS_PAGE, "Arguments").keys()
     async with RedisCacheBackend("redis://127.0.0.1:1/0") as backend:
         fields = (await backend.get_stats()).keys()
-    assert fields == table("docs/store-redis.md", "Statistics").keys()
+    assert fields == table(REDIS_PAGE, "Statistics").keys()
 
 
 def test_every_error_is_listed() -> None:
