@@ -19,6 +19,8 @@ Codec = Literal["raw", "flac", "opus"]
 """How samples are kept: as they are, without loss, or small."""
 
 _FLAC_MAX_RATE = 655_350
+_FLAC_ANY_RATE = 65_535
+"""In Hz; above it, FLAC takes multiples of ten."""
 _FLAC_MAX_CHANNELS = 8
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _OPUS_MAX_CHANNELS = 2
@@ -59,6 +61,25 @@ def check_codec(codec: object) -> Codec:
     raise ValueError(f"codec must be 'raw', 'flac' or 'opus', not {codec!r}")
 
 
+def takes(codec: Literal["flac", "opus"], sample_rate: int, num_channels: int) -> bool:
+    """Tell whether a codec can write samples.
+
+    Args:
+        codec: Its name.
+        sample_rate: In Hz.
+        num_channels: Number of channels.
+
+    Returns:
+        Whether it can.
+    """
+    if codec == "opus":
+        return sample_rate in _OPUS_RATES and num_channels <= _OPUS_MAX_CHANNELS
+    is_rate = 0 < sample_rate <= _FLAC_ANY_RATE or (
+        sample_rate <= _FLAC_MAX_RATE and sample_rate % 10 == 0
+    )
+    return is_rate and num_channels <= _FLAC_MAX_CHANNELS
+
+
 def encode(
     audio: bytes, *, sample_rate: int, num_channels: int, codec: Codec
 ) -> tuple[Payload, bytes]:
@@ -77,10 +98,9 @@ def encode(
         What came of it, and its bytes.
     """
     shape: dict[str, Any] = {"samplerate": sample_rate, "channels": num_channels}
-    if codec == "opus" and sample_rate in _OPUS_RATES and num_channels <= _OPUS_MAX_CHANNELS:
+    if codec == "opus" and takes("opus", sample_rate, num_channels):
         return Payload.OPUS, write_sound(audio, format="OGG", subtype="OPUS", **shape)
-    fits = 0 < sample_rate <= _FLAC_MAX_RATE and num_channels <= _FLAC_MAX_CHANNELS
-    if codec != "raw" and fits:
+    if codec != "raw" and takes("flac", sample_rate, num_channels):
         small = write_sound(audio, format="FLAC", subtype="PCM_16", **shape)
         if len(small) < len(audio):
             return Payload.FLAC, small
