@@ -6,13 +6,21 @@
 
 """Every store keeps the contract."""
 
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import RedisCluster
 
 import pipecat_tts_cache.testing
-from pipecat_tts_cache.backends import CacheBackend, MemoryCacheBackend, RedisCacheBackend
+from pipecat_tts_cache.backends import (
+    CacheBackend,
+    DiskCacheBackend,
+    MemoryCacheBackend,
+    RedisCacheBackend,
+)
+from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.testing import StoreContract
 from pipecat_tts_cache.testing.store_contract import make_utterance
 from tests.servers import (
@@ -46,6 +54,28 @@ class TestMemory(StoreContract):
 
     async def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+@pytest.mark.parametrize("codec", ["raw", "flac"])
+class TestDisk(StoreContract):
+    short_ttl = 1.0
+    oversize = make_utterance(num_bytes=10_000_000)
+
+    @pytest.fixture
+    async def backend(self, tmp_path: Path, codec: Codec) -> AsyncIterator[CacheBackend]:
+        self.ahead = 0.0
+        async with DiskCacheBackend(
+            tmp_path / "speech",
+            codec=codec,
+            max_bytes=9_000_000,
+            timeout=5,
+            write_timeout=5,
+            wall_clock=lambda: time.time() + self.ahead,
+        ) as backend:
+            yield backend
+
+    async def advance(self, seconds: float) -> None:
+        self.ahead += seconds
 
 
 class TestRedis(StoreContract):

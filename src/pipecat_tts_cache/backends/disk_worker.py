@@ -1,0 +1,236 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""A thread with a connection of its own, which does what it is told one job after the other."""
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
+
+from pipecat_tts_cache.backends.disk_database import (
+    Database,
+    describe,
+    is_damage,
+    open_database,
+    set_aside,
+)
+from pipecat_tts_cache.backends.disk_folder import DiskFolder
+from pipecat_tts_cache.errors import BackendError
+
+MAX_WAITING = 512
+"""Jobs that may wait for a thread; what comes on top fails at once."""
+_IDLE_AFTER = 1.0
+_T = TypeVar("_T")
+Work = Callable[[sqlite3.Connection], _T]
+_inherited: list[object] = []
+"""What a fork copied: a child must not even close it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What to do, and whom to tell."""
+
+    work: Work[Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    deadline: float
+    within: float
+
+    def settle(self, result: object, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # its event loop was closed
+            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
+
+
+class _Sign(Enum):
+    """What else a thread is told."""
+
+    WAKE = auto()
+    END = auto()
+
+
+class TooSlowError(BackendError):
+    """A call took too long."""
+
+
+class DiskWorker:
+    """A thread that has the database open. Any number of event loops may ask it."""
+
+    def __init__(
+        self,
+        folder: DiskFolder,
+        *,
+        patience: float,
+        idle: Work[None] | None = None,
+    ) -> None:
+        """Prepare a thread. It starts with the first job.
+
+        Args:
+            folder: Where the database is.
+            patience: Seconds that it waits for other processes.
+            idle: What to do after `wake`, or when it ends.
+        """
+        self._folder = folder
+        self._patience = patience
+        self._idle = idle
+        self._start_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._orders: SimpleQueue[_Job | _Sign] = SimpleQueue()
+        self._pid = os.getpid()
+        self._closed = False
+        self._awake = False
+        self._database: Database | None = None
+
+    async def ask(self, work: Work[_T], *, within: float) -> _T:
+        """Have something done.
+
+        Args:
+            work: What to do with the connection.
+            within: Seconds it may take, until then it is not begun, or nobody waits for it.
+
+        Returns:
+            What `work` returns.
+
+        Raises:
+            BackendError: If it fails or takes too long.
+        """
+        if self._orders.qsize() >= MAX_WAITING and self._pid == os.getpid():
+            raise BackendError(f"{MAX_WAITING} calls are waiting for {self._folder.path} already")
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._start()
+        self._orders.put(_Job(work, future, loop, time.monotonic() + within, within))
+        timer = loop.call_later(within, self._expire, future, within)
+        try:
+            return cast("_T", await future)
+        finally:
+            timer.cancel()
+
+    def wake(self) -> None:
+        """Have the `idle` work done when there was nothing else to do for a second."""
+        if not self._awake:
+            self._start()
+            self._awake = True
+            self._orders.put(_Sign.WAKE)
+
+    def stop(self) -> None:
+        """Have the thread end when it has done what it was told."""
+        self._closed = True
+        if self._thread is not None and self._pid == os.getpid():
+            self._orders.put(_Sign.END)
+
+    async def close(self, *, within: float) -> None:
+        """End the thread. Twice does no harm.
+
+        Args:
+            within: Seconds to wait for it.
+        """
+        self.stop()
+        if self._thread is not None and self._pid == os.getpid():
+            await asyncio.to_thread(self._thread.join, within)
+
+    def _start(self) -> None:
+        if self._pid != os.getpid():
+            # The thread stayed behind, and its locks and its connection are the parent's.
+            _inherited.extend((self._thread, self._orders, self._database, self._start_lock))
+            self._start_lock = threading.Lock()
+            self._orders = SimpleQueue()
+            self._thread = self._database = None
+            self._awake = False
+            self._pid = os.getpid()
+        if self._closed:
+            raise BackendError(f"the store in {self._folder.path} is closed")
+        if self._thread is None:
+            with self._start_lock:
+                if self._thread is None:
+                    thread = threading.Thread(target=self._run, daemon=True, name="tts-cache-disk")
+                    thread.start()
+                    self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                order = self._orders.get(timeout=_IDLE_AFTER if self._awake else None)
+            except Empty:
+                self._be_idle()
+                continue
+            if order is _Sign.END:
+                break
+            if order is _Sign.WAKE:
+                continue
+            if not order.future.done() and time.monotonic() < order.deadline:
+                self._do(order)
+            del order  # or the last record stays in memory
+        self._be_idle()
+        self._leave()
+
+    def _do(self, job: _Job) -> None:
+        try:
+            result = self._perform(job.work, job.deadline)
+        except Exception as error:
+            told = BackendError(f"{self._folder.path}: {describe(error, job.within)}")
+            told.__cause__ = error
+            job.settle(None, told)
+        else:
+            job.settle(result, None)
+
+    def _be_idle(self) -> None:
+        was_awake, self._awake = self._awake, False
+        if was_awake and self._idle is not None:
+            with suppress(Exception):
+                self._perform(self._idle, time.monotonic() + self._patience)
+
+    def _perform(self, work: Work[_T], deadline: float) -> _T:
+        """Do something, and if the database turns out to be damaged, do it with a new one."""
+        try:
+            return self._attempt(work, deadline)
+        except sqlite3.Error as error:
+            damaged = self._leave()
+            if damaged is None or not is_damage(error):
+                raise
+            set_aside(self._folder, damaged, str(error), deadline=deadline)
+        return self._attempt(work, deadline)
+
+    def _attempt(self, work: Work[_T], deadline: float) -> _T:
+        if self._database is not None and not self._database.is_in_use():
+            self._leave()
+        if self._database is None:
+            self._database = open_database(self._folder, deadline=deadline, patience=self._patience)
+        connection = self._database.connection
+        try:
+            return work(connection)
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+
+    def _leave(self) -> Database | None:
+        """Close the connection. It is made anew after every failure."""
+        left, self._database = self._database, None
+        if left is not None:
+            with suppress(sqlite3.Error):
+                left.connection.close()
+        return left
+
+    def _expire(self, future: asyncio.Future[Any], within: float) -> None:
+        if not future.done():
+            late = TooSlowError(f"{self._folder.path}: no answer within {within:g} s")
+            future.set_exception(late)
+
+
+def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -1,0 +1,334 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What the writing thread of a disk store does to its database."""
+
+import sqlite3
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+
+from pipecat_tts_cache.backends.disk_clock import JUMP, DiskClock
+from pipecat_tts_cache.backends.disk_database import PAGE_SIZE
+from pipecat_tts_cache.backends.disk_reads import to_column
+from pipecat_tts_cache.backends.entry import CacheKey, Entry
+from pipecat_tts_cache.backends.eviction import Eviction, priority
+from pipecat_tts_cache.backends.names import encode_namespace
+
+_ROW = 640
+"""Bytes that an entry takes besides its record and its text, about."""
+_MAX_NOTED = 4096
+_SWEPT_AT_ONCE = 32
+_CLEARED_AT_ONCE = 64
+_SPARE_PAGES = 256
+_PAGES_AT_ONCE = 2048
+_COLUMNS = (
+    "namespace", "digest", "size", "text", "text_digest", "service", "voice", "model", "duration",
+    "sample_rate", "channels", "codec", "created_at", "stored_at", "expires_at", "last_used_at",
+    "uses", "priority",
+)  # fmt: skip
+_PUT = f"""
+    INSERT INTO entries ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+    ON CONFLICT (namespace, digest) DO UPDATE
+    SET {", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[2:])}"""  # noqa: S608
+_ROWS_OF = """
+    SELECT entries.id, expires_at FROM namespaces
+    JOIN entries ON namespace = namespaces.id AND digest = ? WHERE name = ?"""
+_SHORTEN = """
+    UPDATE entries SET expires_at = ? + expires_at - stored_at, stored_at = ? WHERE id IN
+    (SELECT id FROM entries WHERE expires_at IS NOT NULL AND stored_at > ? LIMIT ?)"""
+
+
+class DiskWriter:
+    """Writes, removes, makes room, and notes what was used. For one thread."""
+
+    def __init__(self, *, max_bytes: int, eviction: Eviction, clock: DiskClock) -> None:
+        """Prepare to write.
+
+        Args:
+            max_bytes: The most bytes to keep.
+            eviction: What goes when there is no room.
+            clock: Tells the time.
+        """
+        self.max_bytes = max_bytes
+        self.evictions = 0
+        self.expirations = 0
+        self._eviction: Eviction = eviction
+        self._clock = clock
+        self._used: deque[tuple[int, float]] = deque(maxlen=_MAX_NOTED)
+
+    def use(self, row: int) -> None:
+        """Take note of a look-up, from any thread.
+
+        Args:
+            row: The number of what was found.
+        """
+        self._used.append((row, self._clock.now()))
+
+    def note(self, connection: sqlite3.Connection) -> None:
+        """Write down what was used, and remove some of what has expired.
+
+        Args:
+            connection: The connection.
+        """
+        with self._change(connection):
+            self._note(connection)
+
+    def store(
+        self,
+        connection: sqlite3.Connection,
+        entry: Entry,
+        record: bytes,
+        seconds: float | None,
+    ) -> bool:
+        """Keep a record, in place of what was there.
+
+        Args:
+            connection: The connection.
+            entry: What it is.
+            record: The record.
+            seconds: After how long it is forgotten, or None for never.
+
+        Returns:
+            Whether it was kept.
+        """
+        with self._change(connection):
+            self._note(connection)
+            now = self._clock.now()
+            row, size, uses = self._before(connection, entry.key, now)
+            worth = self._make_room(connection, entry, row, size, uses)
+            if worth is None:
+                return False
+            namespace = _namespace(connection, entry.key.namespace)
+            texts = map(to_column, (entry.text, entry.text_digest, entry.service))
+            connection.execute(
+                _PUT,
+                (
+                    namespace, entry.key.digest, entry.size, *texts,
+                    to_column(entry.voice), to_column(entry.model), entry.duration,
+                    entry.sample_rate, entry.num_channels, entry.codec, entry.created_at, now,
+                    None if seconds is None else now + seconds, now, uses, worth,
+                ),
+            )  # fmt: skip
+            if row is None:
+                ((row,),) = connection.execute("SELECT last_insert_rowid()")
+            connection.execute(
+                "INSERT INTO records VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+                (row, record),
+            )
+        return True
+
+    def remove(self, connection: sqlite3.Connection, keys: Sequence[CacheKey]) -> int:
+        """Remove some.
+
+        Args:
+            connection: The connection.
+            keys: Where they are kept.
+
+        Returns:
+            How many there were that had not expired.
+        """
+        now, rows = self._clock.now(), []
+        with self._change(connection):
+            for key in keys:
+                asked = (key.digest, encode_namespace(key.namespace))
+                rows += connection.execute(_ROWS_OF, asked).fetchall()
+            _delete(connection, [row for row, _ in rows])
+        return _alive(rows, now)
+
+    def remove_row(self, connection: sqlite3.Connection, row: int, record: bytes) -> None:
+        """Remove a record that cannot be used, unless it was replaced.
+
+        Args:
+            connection: The connection.
+            row: The number of its row.
+            record: The record.
+        """
+        with self._change(connection):
+            connection.execute(
+                "DELETE FROM entries WHERE id = "
+                "(SELECT id FROM records WHERE id = ? AND record = ?)",
+                (row, record),
+            )
+
+    def clear_some(
+        self, connection: sqlite3.Connection, namespace: str | None, last: int | None
+    ) -> tuple[int, int | None]:
+        """Remove some of a namespace, or of all.
+
+        Args:
+            connection: The connection.
+            namespace: The namespace, or None for all.
+            last: The number of the last row to remove, or None to begin with what there is now.
+
+        Returns:
+            How many were removed that had not expired, and the last row if there may be more.
+        """
+        now = self._clock.now()
+        with self._change(connection):
+            if last is None:
+                ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM entries")
+            where, names = "", []
+            if namespace is not None:
+                where = "namespace = (SELECT id FROM namespaces WHERE name = ?) AND"
+                names = [encode_namespace(namespace)]
+            rows = connection.execute(
+                f"SELECT id, expires_at FROM entries WHERE {where} id <= ? LIMIT ?",  # noqa: S608
+                (*names, last, _CLEARED_AT_ONCE),
+            ).fetchall()
+            _delete(connection, [row for row, _ in rows])
+        return _alive(rows, now), last if len(rows) == _CLEARED_AT_ONCE else None
+
+    @contextmanager
+    def _change(self, connection: sqlite3.Connection) -> Generator[None, None, None]:
+        """Make one transaction of it. What fails is rolled back by the thread."""
+        before = self.evictions, self.expirations
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._sweep(connection)
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            self.evictions, self.expirations = before
+            raise
+        _give_back(connection)
+
+    def _sweep(self, connection: sqlite3.Connection) -> int:
+        """Remove some of what has expired, and take back what a wrong clock has promised."""
+        now = self._clock.now()
+        if self._clock.may_shorten():
+            connection.execute(_SHORTEN, (now, now, now + JUMP, _SWEPT_AT_ONCE))
+        if not self._clock.may_delete():
+            return 0
+        rows = connection.execute(
+            "SELECT id, size FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            (now, _SWEPT_AT_ONCE),
+        ).fetchall()
+        _delete(connection, [row for row, _ in rows])
+        self.expirations += len(rows)
+        return len(rows)
+
+    def _note(self, connection: sqlite3.Connection) -> None:
+        used: dict[int, tuple[int, float]] = {}
+        for _ in range(len(self._used)):
+            row, at = self._used.popleft()
+            used[row] = (used.get(row, (0, 0.0))[0] + 1, at)
+        if not used:
+            return
+        ((floor, tick),) = connection.execute("SELECT floor, tick FROM state")
+        for row, (times, at) in used.items():
+            tick += 1
+            found = connection.execute("SELECT uses, size FROM entries WHERE id = ?", (row,))
+            for uses, size in found.fetchall():
+                worth = self._priority(floor, uses + times, size, tick)
+                connection.execute(
+                    "UPDATE entries SET uses = ?, last_used_at = ?, priority = ? WHERE id = ?",
+                    (uses + times, at, worth, row),
+                )
+        connection.execute("UPDATE state SET tick = ?", (tick,))
+
+    def _before(
+        self, connection: sqlite3.Connection, key: CacheKey, now: float
+    ) -> tuple[int | None, int, int]:
+        """Tell the row of what is kept under a key, its size, and how often it was used."""
+        found = connection.execute(
+            "SELECT entries.id, size, uses, expires_at FROM namespaces "
+            "JOIN entries ON namespace = namespaces.id AND digest = ? WHERE name = ?",
+            (key.digest, encode_namespace(key.namespace)),
+        ).fetchone()
+        if found is None:
+            return None, 0, 0
+        row, size, uses, expires_at = found
+        return row, size, uses if expires_at is None or expires_at > now else 0
+
+    def _make_room(
+        self,
+        connection: sqlite3.Connection,
+        entry: Entry,
+        row: int | None,
+        replaced: int,
+        uses: int,
+    ) -> float | None:
+        """Remove what has expired, then what is worth least, until a record fits.
+
+        Returns:
+            What the record is worth, or None if it is worth less than what would have to go.
+        """
+        while True:
+            ((held, floor, tick),) = connection.execute("SELECT bytes, floor, tick FROM state")
+            lacking = held - replaced + entry.size - self.max_bytes
+            if lacking <= 0 or not self._sweep(connection):
+                break
+        tick += 1
+        worth = self._priority(floor, uses, entry.size, tick)
+        victims: list[int] = []
+        if lacking > 0:
+            ranked = connection.execute(
+                "SELECT id, size, priority FROM entries WHERE id IS NOT ? ORDER BY priority, id",
+                (row,),
+            )
+            for victim, size, value in ranked:
+                if value > worth:  # the floor rises, or old favourites would stay for ever
+                    ranked.close()
+                    _set_state(connection, max(floor, worth), tick)
+                    return None
+                victims.append(victim)
+                floor = max(floor, value)
+                lacking -= size
+                if lacking <= 0:
+                    break
+            ranked.close()
+            _delete(connection, victims)
+            self.evictions += len(victims)
+        _set_state(connection, floor, tick)
+        return self._priority(floor, uses, entry.size, tick)
+
+    def _priority(self, floor: float, uses: int, size: int, tick: int) -> float:
+        return priority(self._eviction, floor=floor, uses=uses + 1, size=size, now=float(tick))
+
+
+def room(record: bytes, text: str | None) -> int:
+    """Tell how much of the file a record takes, in whole pages.
+
+    Args:
+        record: The record.
+        text: The text that is kept beside it.
+
+    Returns:
+        Bytes.
+    """
+    return PAGE_SIZE * (1 + (len(record) + 2 * len(text or "") + _ROW) // PAGE_SIZE)
+
+
+def _namespace(connection: sqlite3.Connection, namespace: str) -> int:
+    name = encode_namespace(namespace)
+    found = connection.execute("SELECT id FROM namespaces WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        connection.execute("INSERT INTO namespaces (name) VALUES (?)", (name,))
+        found = connection.execute("SELECT last_insert_rowid()").fetchone()
+    return int(found[0])
+
+
+def _set_state(connection: sqlite3.Connection, floor: float, tick: int) -> None:
+    connection.execute("UPDATE state SET floor = ?, tick = ?", (floor, tick))
+
+
+def _delete(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
+    connection.executemany("DELETE FROM entries WHERE id = ?", [(row,) for row in rows])
+
+
+def _alive(rows: Sequence[tuple[int, float | None]], now: float) -> int:
+    return sum(expires_at is None or expires_at > now for _, expires_at in rows)
+
+
+def _give_back(connection: sqlite3.Connection) -> None:
+    """Make the file smaller, if much of it is empty. Some is kept for the next record."""
+    with suppress(sqlite3.OperationalError):  # another process's turn, or no room: another time
+        ((free,),) = connection.execute("PRAGMA freelist_count")
+        if free > _SPARE_PAGES:
+            pages = min(free - _SPARE_PAGES, _PAGES_AT_ONCE)
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
