@@ -1,0 +1,224 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Connections to PostgreSQL: our own, or those of the caller's pool.
+
+asyncpg's own pool waits for a server that does not answer when a call is given up, and asks it to
+forget the session with every call. Nothing here leaves anything in a session, and a connection
+whose answer is outstanding is cut, so that it can be nobody else's.
+"""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from pipecat_tts_cache.backends.postgres_schema import SchemaError
+from pipecat_tts_cache.errors import MissingExtraError
+
+_MAX_IDLE = 300.0
+"""Seconds; firewalls forget connections that are idle for longer, without a word."""
+_GONE = ("08", "28", "57", "58")
+"""Classes of SQLSTATE that say something of the server rather than of what it was asked."""
+_FATAL = ("FATAL", "PANIC")
+_WORDS_KEPT = ("3D000", "42704", "57P01", "57P02", "57P03")
+"""SQLSTATEs at the end of a connection whose words hold no user."""
+_T = TypeVar("_T")
+
+
+def require_asyncpg() -> Any:
+    """Make sure that asyncpg is there.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingExtraError: If it is not.
+    """
+    try:
+        import asyncpg  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("PostgresCacheBackend", "postgres") from error
+    return asyncpg
+
+
+class Connections(ABC):
+    """Where connections come from, and where they go."""
+
+    async def run(self, question: Callable[[Any], Awaitable[_T]]) -> _T:
+        """Ask something on a connection of its own.
+
+        Args:
+            question: What to do with the connection.
+
+        Returns:
+            What `question` returns.
+
+        Raises:
+            asyncpg.PostgresError: What the server said, without what may be private.
+            Exception: Whatever else `question` or connecting raises.
+        """
+        from asyncpg import PostgresError  # noqa: PLC0415
+
+        try:
+            return await self._run(question)
+        except PostgresError as error:
+            said = _without_secrets(error)
+        raise said  # here, where it has no context: that holds the user's name
+
+    async def _run(self, question: Callable[[Any], Awaitable[_T]]) -> _T:
+        connection = await self.take()
+        try:
+            answer = await question(connection)
+        except BaseException as error:
+            if not _is_whole(connection, error):
+                connection.terminate()
+            await self.give_back(connection)
+            raise
+        await self.give_back(connection)
+        return answer
+
+    @abstractmethod
+    async def take(self) -> Any:
+        """Take a connection out."""
+
+    @abstractmethod
+    async def give_back(self, connection: Any) -> None:
+        """Give a connection back, which may be closed."""
+
+    def drop(self) -> None:  # noqa: B027 - nothing, where they are the caller's
+        """Cut those connections that nobody uses."""
+
+    async def close(self) -> None:  # noqa: B027 - nothing, where they are the caller's
+        """Close all connections."""
+
+
+class OwnConnections(Connections):
+    """Opens connections when they are needed, and keeps them for the next call."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]], *, max_connections: int) -> None:
+        """Begin with none.
+
+        Args:
+            connect: Opens one.
+            max_connections: The most to have open; further calls wait for one.
+        """
+        self._connect = connect
+        self._slots = asyncio.Semaphore(max_connections)
+        self._idle: list[tuple[float, Any]] = []
+        self._closed = False
+
+    async def take(self) -> Any:
+        """Take the connection that was used last, or open one."""
+        await self._slots.acquire()
+        try:
+            while self._idle:
+                _, connection = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+                connection.terminate()  # which it does not do by itself: tidy up
+            return await self._connect()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    async def give_back(self, connection: Any) -> None:
+        """Keep a connection, and let go of those that were idle for long."""
+        self._slots.release()
+        now = time.monotonic()
+        if connection.is_closed() or self._closed:
+            connection.terminate()
+        else:
+            self._idle.append((now, connection))
+        while self._idle and self._idle[0][0] < now - _MAX_IDLE:
+            self._idle.pop(0)[1].terminate()
+
+    def drop(self) -> None:
+        """Cut those connections that nobody uses."""
+        while self._idle:
+            self._idle.pop()[1].terminate()
+
+    async def close(self) -> None:
+        """Take leave of the server; calls under way end first."""
+        self._closed = True
+        idle = [connection for _, connection in self._idle]
+        self._idle.clear()
+        await asyncio.gather(*(connection.close() for connection in idle), return_exceptions=True)
+
+
+class PoolConnections(Connections):
+    """The connections of a pool that the caller made."""
+
+    def __init__(self, pool: Any) -> None:
+        """Take a pool.
+
+        Args:
+            pool: An `asyncpg.Pool`.
+        """
+        self._pool = pool
+
+    async def take(self) -> Any:
+        """Take a connection out of the pool."""
+        return await self._pool.acquire()
+
+    async def give_back(self, connection: Any) -> None:
+        """Give a connection back to the pool, which resets it, in whatever time is left."""
+        try:
+            await self._pool.release(connection)
+        except asyncio.CancelledError:
+            with suppress(Exception):  # it may have been given back just now
+                connection.terminate()
+            raise
+
+
+def is_answer(error: BaseException) -> bool:
+    """Tell whether an error is what a living server said, as "permission denied" is.
+
+    Args:
+        error: What was raised.
+
+    Returns:
+        Whether it is.
+    """
+    from asyncpg import PostgresError  # noqa: PLC0415
+
+    return (
+        isinstance(error, PostgresError)
+        and getattr(error, "severity_en", None) not in _FATAL
+        and not _state_of(error).startswith(_GONE)
+    )
+
+
+def _is_whole(connection: Any, error: BaseException) -> bool:
+    """Tell whether a connection is of use after an error: nothing is outstanding on it."""
+    from asyncpg import DataError, PostgresError  # noqa: PLC0415
+
+    return (
+        isinstance(error, (PostgresError, DataError, SchemaError))
+        and not connection.is_closed()
+        and not connection.is_in_transaction()
+    )
+
+
+def _state_of(error: Any) -> str:
+    """Return the SQLSTATE of an error, which only asyncpg's subclasses are sure to have."""
+    return getattr(error, "sqlstate", None) or "?????"
+
+
+def _without_secrets(error: Any) -> Exception:
+    """Repeat what the server said, but neither the user, nor values, nor the statement."""
+    state = _state_of(error)
+    severity = getattr(error, "severity_en", None)
+    if severity in _FATAL and state not in _WORDS_KEPT:
+        refused = state.startswith("28")
+        words = "user or password is not accepted, or not from this host" if refused else "refused"
+    else:
+        words = str(error.args[0])
+    said: Exception = type(error)(f"{words} ({state})")
+    said.__dict__["severity_en"] = severity
+    return said
