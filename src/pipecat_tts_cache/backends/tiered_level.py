@@ -281,8 +281,14 @@ class GuardedLevel:
         """Wait for the store, in a task of its own unless it can be cancelled at any moment."""
         if not self._heeds_cancellation:
             return await self._patience.within(within, work)
-        async with asyncio.timeout(within):
-            return await work
+        try:
+            async with asyncio.timeout(within):
+                return await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise BackendError("the store cancelled its own work") from None
 
     def _error(self, error: Exception) -> BackendError:
         if isinstance(error, TimeoutError):
