@@ -26,6 +26,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "int": int,
     "float": float,
     "dict[str, int]": dict,
+    "dict[str, dict]": dict,
     "dict | None": (dict, type(None)),
 }
 

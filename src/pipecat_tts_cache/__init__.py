@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipecat_tts_cache import backends
 from pipecat_tts_cache.backends import CacheBackend, CacheKey, Entry, MemoryCacheBackend
+from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.errors import (
     BackendError,
     BackendUnavailableError,
@@ -58,6 +59,7 @@ __all__ = [
     "BackendUnavailableError",
     "Bypass",
     "CacheBackend",
+    "CacheControl",
     "CacheError",
     "CacheKey",
     "Copied",

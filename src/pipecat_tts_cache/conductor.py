@@ -221,8 +221,9 @@ class Conductor:
 
     async def _speak(self, turn: Turn, text: str) -> None:
         settings = self._host._settings.given_fields() | self._sentence_state()
-        key = await self._book.key(text, settings=settings, sample_rate=self._host.sample_rate)
-        utterance = await self._book.find(key, text) if key else None
+        rate, control = self._host.sample_rate, self._book.controls.now
+        key = await self._book.key(text, settings=settings, sample_rate=rate, control=control)
+        utterance = await self._book.find(key, text, control) if key else None
         self.replaying = utterance is not None
         if key is not None:
             event = "on_tts_cache_hit" if utterance else "on_tts_cache_miss"
@@ -230,7 +231,10 @@ class Conductor:
         if utterance is not None:
             await self._replay(turn, utterance)
         else:
-            await self.live.speak(LiveSentence(turn=turn, text=text, key=key, settings=settings))
+            sentence = LiveSentence(
+                turn=turn, text=text, key=key, settings=settings, control=control
+            )
+            await self.live.speak(sentence)
 
     def _sentence_state(self) -> dict[str, Any]:
         names = self._profile.sentence_state

@@ -6,8 +6,10 @@
 
 """What a bot may ask of the cache of a service, and tell it."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
+from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.phrasebook import Phrasebook
 
 
@@ -47,6 +49,8 @@ class CacheControls:
             - store_errors, store_timeouts (int): What the store failed at, look-ups and writes.
             - lookups_skipped (int): Look-ups not made because the store failed before.
             - lookup_median_seconds, lookup_p95_seconds (float): Time of the latest look-ups.
+            - tags (dict[str, dict]): hits, misses, characters_from_cache and characters_synthesized
+              by the tag of a `CacheControl`. Beyond a hundred tags the rest is "(other)".
             - backend (dict | None): The store's own statistics; None without a store, or if it
               does not answer.
         """
@@ -85,3 +89,53 @@ class CacheControls:
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, not {type(text).__name__}")
         return await self._tts_cache_book.delete_text(text)
+
+    def cache_control(
+        self,
+        *,
+        bypass: bool = False,
+        refresh: bool = False,
+        no_store: bool = False,
+        ttl: float | None = None,
+        tag: str | None = None,
+    ) -> AbstractContextManager[None]:
+        """Have the cache treat all that is said within a block in another way than usual.
+
+        It holds for the sentences that the service is asked for while the block is open, whoever
+        asks: keep it open until they have been. For one frame there is `CacheControl.on`.
+
+        Args:
+            bypass: Speak live, and store nothing.
+            refresh: Speak live, and store that in place of what was there.
+            no_store: Replay what is there, but store nothing.
+            ttl: Seconds for which it is kept if it is stored.
+            tag: What to count it under.
+
+        Returns:
+            The block, for a `with` statement.
+
+        Raises:
+            TypeError: If a value has the wrong type.
+            ValueError: If a value makes no sense.
+        """
+        control = CacheControl(bypass=bypass, refresh=refresh, no_store=no_store, ttl=ttl, tag=tag)
+        return self._tts_cache_book.controls.within(control)
+
+    def guard_values(self, *values: str) -> None:
+        """Name values that are personal in this call: a name, an order number.
+
+        From now on, sentences that hold one of them, in whatever case, spacing and Unicode form,
+        are neither looked up nor stored.
+
+        Args:
+            *values: The values. They stay with this service until `forget_guarded_values`.
+
+        Raises:
+            TypeError: If a value is no string.
+            ValueError: If a value has neither letters nor digits.
+        """
+        self._tts_cache_book.guard.add(values)
+
+    def forget_guarded_values(self) -> None:
+        """Forget the values that were named as personal, as when another caller is served."""
+        self._tts_cache_book.guard.clear()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipecat_tts_cache.backends.base import CacheKey
+from pipecat_tts_cache.control import AS_USUAL, CacheControl
 from pipecat_tts_cache.recording import Recording
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import NotStored
@@ -51,7 +52,13 @@ class LiveSentence(Segment):
     """A sentence that the provider speaks now: a segment, a recording, and an inner context."""
 
     def __init__(
-        self, *, turn: Turn, text: str, key: CacheKey | None, settings: Mapping[str, Any]
+        self,
+        *,
+        turn: Turn,
+        text: str,
+        key: CacheKey | None,
+        settings: Mapping[str, Any],
+        control: CacheControl = AS_USUAL,
     ) -> None:
         """Prepare a sentence.
 
@@ -60,6 +67,7 @@ class LiveSentence(Segment):
             text: The text as prepared for the provider.
             key: Where to store it, or None not to.
             settings: The settings of the service that it is spoken with.
+            control: How the cache is to treat it.
         """
         super().__init__(complete=False)
         self.context_id = str(uuid.uuid4())
@@ -67,6 +75,7 @@ class LiveSentence(Segment):
         self.text = text
         self.key = key
         self.settings = settings
+        self.control = control
         self.recording = Recording()
         self.opened = False
         """Whether the service has an open inner context for it."""

@@ -30,6 +30,7 @@ from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.conductor import Conductor
+from pipecat_tts_cache.control import control_of
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.needs import classes_below, steps_aside, unmet_needs
 from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
@@ -197,7 +198,8 @@ class TTSCacheMixin(CacheControls, TTSService):
             self._tts_cache_in_speak_frame = True
             process = partial(super().process_frame, frame, direction)
             try:
-                await self._tts_cache.around_speak_frame(process)
+                with self._tts_cache_book.controls.within(control_of(frame)):
+                    await self._tts_cache.around_speak_frame(process)
             finally:
                 self._tts_cache_in_speak_frame = False
         if isinstance(frame, InterruptionFrame):

@@ -18,8 +18,10 @@ from loguru import logger
 
 from pipecat_tts_cache import key as keys
 from pipecat_tts_cache.backends.base import CacheKey
+from pipecat_tts_cache.control import AS_USUAL, CacheControl, Controls
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.flight import LiveSentence
+from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
 from pipecat_tts_cache.request import RequestReader
@@ -47,6 +49,8 @@ class Phrasebook:
         """
         self.options = options
         self.stats = CacheStats()
+        self.controls = Controls()
+        self.guard = Guard()
         self._reader = reader
         self._said: set[str] = set()
         self._unjudged: WeakSet[LiveSentence] = WeakSet()  # weak, as a write may be cancelled
@@ -57,7 +61,12 @@ class Phrasebook:
             )
 
     async def key(
-        self, text: str, *, settings: Mapping[str, Any], sample_rate: int
+        self,
+        text: str,
+        *,
+        settings: Mapping[str, Any],
+        sample_rate: int,
+        control: CacheControl = AS_USUAL,
     ) -> CacheKey | None:
         """Find out where a sentence is kept, or would be.
 
@@ -65,15 +74,13 @@ class Phrasebook:
             text: The text as prepared for the provider.
             settings: The settings of the service at this moment.
             sample_rate: Its sample rate, in Hz.
+            control: What holds for it.
 
         Returns:
             The key, or None if this sentence is not for the cache. That is counted.
         """
-        if not self.options.active:
-            self.stats.bypassed[Bypass.DISABLED] += 1
-            return None
-        if not await self._should_cache(text):
-            self.stats.bypassed[Bypass.SHOULD_CACHE] += 1
+        if (reason := await self._reason_to_bypass(text, control)) is not None:
+            self.stats.bypassed[reason] += 1
             return None
         try:
             digest = await self._digest(text, settings, sample_rate)
@@ -91,21 +98,26 @@ class Phrasebook:
         """
         self._reader.note_settings(settings)
 
-    async def find(self, key: CacheKey, text: str) -> Utterance | None:
-        """Look a sentence up, and count what came of it.
+    async def find(
+        self, key: CacheKey, text: str, control: CacheControl = AS_USUAL
+    ) -> Utterance | None:
+        """Look a sentence up, unless it is to be spoken anew, and count what came of it.
 
         Args:
             key: Where it is kept.
             text: The text, for its length.
+            control: What holds for it.
 
         Returns:
             The utterance, or None if it has to be spoken live.
         """
-        utterance = await self._store.look_up(key) if self._store else None
+        utterance = None
+        if self._store is not None and not control.refresh:
+            utterance = await self._store.look_up(key)
         if utterance is None:
-            self.stats.miss(len(text))
+            self.stats.miss(len(text), tag=control.tag)
         else:
-            self.stats.hit(len(text), utterance.duration)
+            self.stats.hit(len(text), utterance.duration, tag=control.tag)
         return utterance
 
     async def confirm(
@@ -142,6 +154,7 @@ class Phrasebook:
             return
         self.stats.seconds_synthesized += recording.seconds
         self._unjudged.add(sentence)
+        ttl = self.options.ttl if sentence.control.ttl is None else sentence.control.ttl
 
         def make() -> Utterance | None:
             self._unjudged.discard(sentence)
@@ -156,7 +169,7 @@ class Phrasebook:
                 words=tuple(recording.words),
                 seal=key.seal,
                 created_at=now,
-                expires_at=None if options.ttl is None else now + options.ttl,
+                expires_at=None if ttl is None else now + ttl,
                 text=sentence.text if options.store_text else None,
                 text_digest=keys.digest_text(sentence.text, secret=options.secret),
                 service=self._reader.service_name,
@@ -165,7 +178,7 @@ class Phrasebook:
                 watermarked=self._reader.watermarked,
             )
 
-        self._store.write(key, make, ttl=self.options.ttl, of=sentence.turn)
+        self._store.write(key, make, ttl=ttl, of=sentence.turn)
 
     def give_up(self, sentence: LiveSentence, reason: NotStored) -> None:
         """Count a sentence that has no recording of its own.
@@ -262,9 +275,25 @@ class Phrasebook:
         reason = sentence.recording.judge()
         if reason is None and not self.options.active:
             reason = NotStored.DISABLED
+        if reason is None and sentence.control.no_store:
+            reason = NotStored.CONTROL
+        if reason is None and self.guard.holds_back(sentence.text):
+            reason = NotStored.PERSONAL
         if reason is not None:
             self.stats.not_stored[reason] += 1
         return reason is not None
+
+    async def _reason_to_bypass(self, text: str, control: CacheControl) -> Bypass | None:
+        reason = None
+        if not self.options.active:
+            reason = Bypass.DISABLED
+        elif control.bypass:
+            reason = Bypass.CONTROL
+        elif self.guard.holds_back(text):
+            reason = Bypass.PERSONAL
+        elif not await self._should_cache(text):
+            reason = Bypass.SHOULD_CACHE
+        return reason
 
     async def _should_cache(self, text: str) -> bool:
         predicate = self.options.should_cache

@@ -8,17 +8,22 @@
 
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from statistics import median, quantiles
 from typing import Any
 
 _LOOKUPS_KEPT = 1000
+_TAGS_KEPT = 100
+_OTHER_TAGS = "(other)"
+"""What is counted under whatever tags come beyond those."""
 
 
 class NotStored(StrEnum):
     """Why a sentence that was spoken live was not stored.
 
     Parameters:
+        CONTROL: A `CacheControl` says so.
         DISABLED: The cache was switched off before the sentence ended.
         EMPTY: No audio came.
         ERROR: The service reported an error while the sentence was under way.
@@ -29,6 +34,7 @@ class NotStored(StrEnum):
         NO_END: The service did not say that the sentence was complete.
         OTHER_FRAMES: The service put frames into the context that a replay would not have.
         PENDING_WRITES: Too many writes were waiting for the store.
+        PERSONAL: It holds a value that the bot named as personal, a moment ago.
         RECONNECTED: The connection was replaced.
         REFUSED: The store refused it, for instance because it is larger than its bound.
         SETTINGS_CHANGED: Settings changed while it was under way.
@@ -38,6 +44,7 @@ class NotStored(StrEnum):
         WORDS: Its word times made no sense.
     """
 
+    CONTROL = "control"
     DISABLED = "disabled"
     EMPTY = "empty"
     ERROR = "error"
@@ -47,6 +54,7 @@ class NotStored(StrEnum):
     NO_END = "no_end"
     OTHER_FRAMES = "other_frames"
     PENDING_WRITES = "pending_writes"
+    PERSONAL = "personal"
     RECONNECTED = "reconnected"
     REFUSED = "refused"
     SETTINGS_CHANGED = "settings_changed"
@@ -59,9 +67,11 @@ class Bypass(StrEnum):
     """Why a text was neither looked up nor stored.
 
     Parameters:
+        CONTROL: A `CacheControl` says so.
         DISABLED: The cache is switched off.
         END_UNKNOWN: The service does not say when a sentence is complete.
         NO_KEY: Something that shapes the audio has no canonical form.
+        PERSONAL: It holds a value that the bot has named as personal.
         PIPECAT_CHANGED: Pipecat, or the service, has changed so that the mixin steps aside.
         SCOPE: An LLM turn, with `cache_scope="speak"`.
         SHOULD_CACHE: The predicate refused it.
@@ -69,9 +79,11 @@ class Bypass(StrEnum):
         UNSUITABLE_MOMENT: A service without ids is busy with speech that is not cached.
     """
 
+    CONTROL = "control"
     DISABLED = "disabled"
     END_UNKNOWN = "end_unknown"
     NO_KEY = "no_key"
+    PERSONAL = "personal"
     PIPECAT_CHANGED = "pipecat_changed"
     SCOPE = "scope"
     SHOULD_CACHE = "should_cache"
@@ -79,16 +91,45 @@ class Bypass(StrEnum):
     UNSUITABLE_MOMENT = "unsuitable_moment"
 
 
-class CacheStats:
+@dataclass(slots=True)
+class Tally:
+    """What was replayed and what was spoken live, of all or under one tag.
+
+    Parameters:
+        hits: Sentences replayed.
+        misses: Sentences spoken live.
+        characters_from_cache: Length of the texts replayed.
+        characters_synthesized: Length of the texts spoken live.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    characters_from_cache: int = 0
+    characters_synthesized: int = 0
+
+    def count(self, characters: int, *, hit: bool) -> None:
+        """Count a sentence.
+
+        Args:
+            characters: Length of its text.
+            hit: Whether it is replayed.
+        """
+        if hit:
+            self.hits += 1
+            self.characters_from_cache += characters
+        else:
+            self.misses += 1
+            self.characters_synthesized += characters
+
+
+class CacheStats(Tally):
     """What one cached service has done so far."""
 
     def __init__(self) -> None:
         """Start at zero."""
-        self.hits = 0
-        self.misses = 0
+        super().__init__()
+        self.tags: dict[str, Tally] = {}
         self.bypassed: Counter[Bypass] = Counter()
-        self.characters_from_cache = 0
-        self.characters_synthesized = 0
         self.seconds_from_cache = 0.0
         self.seconds_synthesized = 0.0
         self.stores = 0
@@ -98,25 +139,33 @@ class CacheStats:
         self.lookups_skipped = 0
         self.lookup_seconds: deque[float] = deque(maxlen=_LOOKUPS_KEPT)
 
-    def hit(self, characters: int, seconds: float) -> None:
+    def hit(self, characters: int, seconds: float, *, tag: str | None = None) -> None:
         """Count a sentence that is replayed.
 
         Args:
             characters: Length of its text.
             seconds: Length of its audio.
+            tag: What else to count it under.
         """
-        self.hits += 1
-        self.characters_from_cache += characters
         self.seconds_from_cache += seconds
+        for tally in self._tallies(tag):
+            tally.count(characters, hit=True)
 
-    def miss(self, characters: int) -> None:
+    def miss(self, characters: int, *, tag: str | None = None) -> None:
         """Count a sentence that is spoken live.
 
         Args:
             characters: Length of its text.
+            tag: What else to count it under.
         """
-        self.misses += 1
-        self.characters_synthesized += characters
+        for tally in self._tallies(tag):
+            tally.count(characters, hit=False)
+
+    def _tallies(self, tag: str | None) -> list[Tally]:
+        if tag is None:
+            return [self]
+        name = tag if tag in self.tags or len(self.tags) < _TAGS_KEPT else _OTHER_TAGS
+        return [self, self.tags.setdefault(name, Tally())]
 
     def as_dict(self, *, enabled: bool, backend: Mapping[str, Any] | None) -> dict[str, Any]:
         """Add up; see `TTSCacheMixin.get_cache_stats` for the fields.
@@ -144,6 +193,7 @@ class CacheStats:
             "stores": self.stores,
             "not_stored": {reason.value: count for reason, count in self.not_stored.items()},
             "bypassed": {reason.value: count for reason, count in self.bypassed.items()},
+            "tags": {tag: asdict(tally) for tag, tally in self.tags.items()},
             "store_errors": self.store_errors,
             "store_timeouts": self.store_timeouts,
             "lookups_skipped": self.lookups_skipped,
