@@ -40,6 +40,7 @@ from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.pipecat_compat import TESTED
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
+from tests.eventually import eventually
 from tests.pipecat_services import importable
 from tests.servers import Server, lets_redis_introduce_itself, own_server
 
@@ -163,15 +164,21 @@ async def test_the_named_permissions_suffice(own_server: Server) -> None:
     async with Redis.from_url(own_server.url) as admin:
         await admin.execute_command(*acl.split())
     url = own_server.url.replace("redis://", "redis://bot:secret@")
-    async with RedisCacheBackend(url, timeout=5, write_timeout=5) as backend:
+    async with RedisCacheBackend(
+        url, timeout=5, write_timeout=5, sliding_ttl=60, watch=True
+    ) as backend:
         for seed in range(17):  # every sixteenth write tidies the index
             await backend.set(make_key(str(seed)), make_utterance(seed), ttl=60)
         assert make_utterance(0) == await backend.get(make_key("0"))
         assert await backend.exists(make_key("1"))
         assert await backend.delete(make_key("1"))
         assert 16 == (await backend.get_stats())["entries"]
+        assert 16 == len([entry async for entry in backend.entries()])
+        await eventually(lambda: backend._watch.is_listening)
         assert 16 == await backend.clear()
-        assert 0 == (await backend.get_stats())["errors"]
+        stats = await backend.get_stats()
+        refusals = ("errors", "refused", "not_prolonged", "not_announced")
+        assert [0, 0, 0, 0] == [stats[name] for name in refusals]
 
 
 # Examples in docstrings

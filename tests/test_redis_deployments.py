@@ -43,6 +43,7 @@ async def keeps_speech(store: RedisCacheBackend) -> None:
         assert await store.set(make_key("y", "n"), make_utterance(2))
         assert await store.get(make_key("x", "n")) == make_utterance(1)
         assert await store.exists(make_key("y", "n"))
+        assert 2 == len([entry async for entry in store.entries()])
         assert await store.delete(make_key("y", "n"))
         stats = await store.get_stats()
         assert (1, True, 0) == (stats["entries"], stats["available"], stats["errors"])
@@ -56,9 +57,12 @@ async def keeps_speech(store: RedisCacheBackend) -> None:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a password, and a user who may do what the store needs and no more."""
-    commands = "get set exists unlink zadd zrem zrange zrangebyscore zremrangebyscore zcount zcard"
+    commands = (
+        "multi exec get set exists unlink pttl getrange zadd zrem zrange zscan zrangebyscore "
+        "zremrangebyscore zrandmember zcount zcard"
+    )
     rules = f"on >{PASSWORD} ~pipecat:tts:* resetchannels -@all"
-    allowed = " ".join(f"+{command}" for command in f"{commands} zrandmember".split())
+    allowed = " ".join(f"+{command}" for command in commands.split())
     directory = tmp_path_factory.mktemp("guarded")
     acl = directory / "users.acl"
     acl.write_text(f"user default on >{PASSWORD} ~* &* +@all\nuser bot {rules} {allowed}\n")
@@ -69,7 +73,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize("who", ["", "default", "bot"])
 async def test_password_and_user(guarded: Server, who: str) -> None:
-    """User and password go in the URL, and the user needs a dozen commands."""
+    """User and password go in the URL, and the user needs a dozen commands, no channel."""
     url = f"redis://{who}:{QUOTED}@127.0.0.1:{guarded.port}/0"
     await keeps_speech(RedisCacheBackend(url, timeout=5, write_timeout=5))
 

@@ -144,6 +144,31 @@ def is_cluster(client: Any) -> bool:
     return isinstance(client, RedisCluster)
 
 
+def reads_replicas(client: Any) -> bool:
+    """Tell whether a client of a cluster asks replicas, which may not hold yet what was written.
+
+    Args:
+        client: A client of `redis.asyncio`.
+
+    Returns:
+        Whether it may.
+    """
+    options = ("read_from_replicas", "load_balancing_strategy")
+    return is_cluster(client) and any(getattr(client, name, None) for name in options)
+
+
+def can_listen(client: Any) -> bool:
+    """Tell whether a client can subscribe. That of a cluster can with redis-py 8.
+
+    Args:
+        client: A client of `redis.asyncio`.
+
+    Returns:
+        Whether it can.
+    """
+    return hasattr(client, "pubsub")
+
+
 def describe(client: Any) -> str:
     """Name the server behind a client, without user and password.
 

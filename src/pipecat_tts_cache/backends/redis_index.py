@@ -17,44 +17,61 @@ lived entry among the namespaces; +inf for ever. With the index, clearing and co
 the server, and cost what is theirs, not what else lives there.
 
 Nothing holds two of these keys together but the order in which they are written, so that they may
-lie on different nodes of a cluster. An entry is never without its index: `note` comes before it is
-written, in case the writer dies, and again after it, in case a `remove` passed in between. `remove`
-in its turn takes entries away before and after their place in the index.
+lie on different nodes of a cluster. An entry is never without its index: on a single server both
+are written at once. On a cluster the index is written before the entry, in case the writer dies,
+and again after it, in case a removal passed in between; and a removal takes entries away before and
+after their place in the index.
 
 The other way round is allowed: an index may list entries that are gone, because they expired or
-the server evicted them. `tidy` drops them, a few with every few writes.
+the server evicted them. `tidy` drops them, a few with every few writes. A server that evicts an
+index leaves its entries without one; each is listed again when it is next written.
+
+Each change is told to the other stores, see `redis_news`.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.backends.names import encode_namespace
 from pipecat_tts_cache.backends.redis_client import is_cluster
+from pipecat_tts_cache.backends.redis_commands import Command, run, run_in_order
+from pipecat_tts_cache.backends.redis_news import NewsChannel
 
 BATCH = 256
+PAGE = 128
 _TIDY_SAMPLE = 32
 _CLOCK_SKEW = 3600.0
 """How far the clocks of two hosts may be apart before one takes the other's entries for expired."""
 
 _FOREVER = "+inf"
-_Command = tuple[Any, ...]
+_GONE = -2
+"""What a server says of the time to live of a key that is not there."""
 
 
 class RedisIndex:
     """The keys of one store on a Redis server."""
 
-    def __init__(self, prefix: str, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        on_unheard: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
         """Name the keys.
 
         Args:
             prefix: What all keys begin with.
             wall_clock: Tells the time in seconds since the Unix epoch.
+            on_unheard: Called with what a server says that does not pass on what is told.
         """
         self._prefix = prefix.encode(errors="surrogatepass")
         self._names = self._prefix + b"n"
         self._wall_clock = wall_clock
+        self._on_unheard = on_unheard
+        self.news = NewsChannel(self._prefix)
 
     def entry(self, key: CacheKey) -> bytes:
         """Name the key of an entry.
@@ -65,26 +82,69 @@ class RedisIndex:
         Returns:
             The name.
         """
-        return self._entry(encode_namespace(key.namespace).encode(), key.digest.encode())
+        return self.entry_of(*name_and_digest(key))
 
-    def _entry(self, name: bytes, digest: bytes) -> bytes:
+    def entry_of(self, name: bytes, digest: bytes) -> bytes:
+        """Name the key of an entry.
+
+        Args:
+            name: The encoded name of its namespace.
+            digest: Its digest.
+
+        Returns:
+            The name.
+        """
         return b"%be:%b:%b" % (self._prefix, name, digest)
 
     def _index(self, name: bytes) -> bytes:
         return b"%bi:%b" % (self._prefix, name)
 
-    async def note(self, client: Any, key: CacheKey, ttl: float | None) -> None:
-        """List an entry.
+    async def write(self, client: Any, key: CacheKey, record: bytes, ttl: float | None) -> None:
+        """Write an entry and list it.
 
         Args:
             client: The client.
-            key: Where the utterance is kept.
-            ttl: Seconds for which it is, or None for ever.
+            key: Where to keep it.
+            record: What to keep.
+            ttl: Seconds for which to keep it, or None for ever.
         """
-        name = encode_namespace(key.namespace).encode()
+        name, digest = name_and_digest(key)
         expiry = _FOREVER if ttl is None else self._wall_clock() + ttl
-        await run(client, [("ZADD", self._index(name), expiry, key.digest)])
-        await run(client, [("ZADD", self._names, "GT", expiry, name)])
+        lifetime = () if ttl is None else ("PX", max(1, round(1000 * ttl)))
+        entry = self.entry_of(name, digest)
+        index: Command = ("ZADD", self._index(name), expiry, digest)
+        names: Command = ("ZADD", self._names, "GT", expiry, name)
+        steps: list[list[Command]] = [[index], [names], [("SET", entry, record, *lifetime)]]
+        if is_cluster(client):
+            steps += [[index], [names]]
+        await self._change(client, steps, self.news.stored(name, digest), undo=("UNLINK", entry))
+
+    async def use(self, client: Any, key: CacheKey, ttl: float) -> tuple[Any, Exception | None]:
+        """Read an entry and let it live on from now.
+
+        It is read even where the server does not let it be written.
+
+        Args:
+            client: The client.
+            key: Where it is kept.
+            ttl: Seconds for which to keep it from now on.
+
+        Returns:
+            The record or None, and what the server said if it does not let it live on.
+        """
+        name, digest = name_and_digest(key)
+        entry = self.entry_of(name, digest)
+        expiry = self._wall_clock() + ttl
+        commands: list[Command] = [
+            ("GET", entry),
+            ("PEXPIRE", entry, max(1, round(1000 * ttl))),
+            ("ZADD", self._index(name), "XX", expiry, digest),
+            ("ZADD", self._names, "XX", "GT", expiry, name),
+        ]
+        record, *touched = await run(client, commands, strict=False)
+        if isinstance(record, Exception):
+            raise record
+        return record, next((each for each in touched if isinstance(each, Exception)), None)
 
     async def remove(self, client: Any, name: bytes, digests: Sequence[bytes]) -> int:
         """Remove entries.
@@ -97,10 +157,55 @@ class RedisIndex:
         Returns:
             How many there were.
         """
-        entries = [self._entry(name, digest) for digest in digests]
-        removed = await _unlink(client, entries)
-        await run(client, [("ZREM", self._index(name), *digests)])
-        return removed + await _unlink(client, entries)
+        steps = self._removal(client, name, digests)
+        return _removed(await self._change(client, steps, self.news.removed(name, digests)))
+
+    def _removal(self, client: Any, name: bytes, digests: Sequence[bytes]) -> list[list[Command]]:
+        entries = [self.entry_of(name, digest) for digest in digests]
+        unlisted: Command = ("ZREM", self._index(name), *digests)
+        if is_cluster(client):  # where entries may lie on different nodes
+            unlinked: list[Command] = [("UNLINK", entry) for entry in entries]
+            return [unlinked, [unlisted], unlinked]
+        return [[("UNLINK", *entries)], [unlisted]]
+
+    async def _change(
+        self,
+        client: Any,
+        steps: Sequence[Sequence[Command]],
+        message: Command,
+        *,
+        undo: Command | None = None,
+    ) -> list[list[Any]]:
+        answers, unheard = await run_in_order(client, steps, message=message, undo=undo)
+        if unheard is not None:
+            self._on_unheard(unheard)
+        return answers
+
+    async def tell_cleared(self, client: Any, name: bytes | None) -> None:
+        """Tell the other stores that a namespace was cleared.
+
+        Args:
+            client: The client.
+            name: Its encoded name, or None for all.
+        """
+        await self._change(client, [], self.news.cleared(name))
+
+    async def page(self, client: Any, name: bytes, cursor: int) -> tuple[int, list[bytes]]:
+        """List some digests of a namespace.
+
+        What is in the index from the first page to the last is on one of them, perhaps on two.
+
+        Args:
+            client: The client.
+            name: The encoded name of the namespace.
+            cursor: 0 for the first page, then what came with the one before.
+
+        Returns:
+            What to ask for the next page, 0 after the last; and the digests.
+        """
+        command: Command = ("ZSCAN", self._index(name), cursor, "COUNT", PAGE)
+        ((following, members),) = await run(client, [command])
+        return int(following), [digest for digest, _ in members]
 
     async def list_names(self, client: Any) -> list[bytes]:
         """List the namespaces that may hold entries.
@@ -125,10 +230,11 @@ class RedisIndex:
             How many entries were removed, and whether there may be more.
         """
         (digests,) = await run(client, [("ZRANGE", self._index(name), 0, BATCH - 1)])
-        if digests:
-            return await self.remove(client, name, digests), True
-        await self._drop_names(client, [name])
-        return 0, False
+        if not digests:
+            await self._drop_names(client, [name])
+            return 0, False
+        steps = self._removal(client, name, digests)
+        return _removed(await self._change(client, steps, self.news.cleared(name))), True
 
     async def count(self, client: Any, names: Sequence[bytes]) -> list[int]:
         """Count entries that have not expired.
@@ -159,10 +265,27 @@ class RedisIndex:
         look_at = [("ZRANGE", index, 0, _TIDY_SAMPLE - 1), ("ZRANDMEMBER", index, _TIDY_SAMPLE)]
         first, some = await run(client, look_at)
         digests = list({*first, *some})
-        there = await run(client, [("EXISTS", self._entry(name, digest)) for digest in digests])
-        gone = [digest for digest, exists in zip(digests, there, strict=True) if not exists]
+        left = await self._lifetimes(client, name, digests)
+        gone = [digest for digest in digests if left[digest] == _GONE]
         if gone:
             await run(client, [("ZREM", index, *gone)])
+            await self._take_back(client, name, gone)
+
+    async def _take_back(self, client: Any, name: bytes, digests: Sequence[bytes]) -> None:
+        """List again what was written just before it was dropped from the index."""
+        for digest, milliseconds in (await self._lifetimes(client, name, digests)).items():
+            if milliseconds != _GONE:
+                is_forever = milliseconds < 0
+                expiry = _FOREVER if is_forever else self._wall_clock() + milliseconds / 1000
+                listed: Command = ("ZADD", self._index(name), "NX", expiry, digest)
+                await self._change(client, [[listed]], self.news.stored(name, digest))
+
+    async def _lifetimes(
+        self, client: Any, name: bytes, digests: Sequence[bytes]
+    ) -> dict[bytes, int]:
+        """Ask for the milliseconds that entries have left."""
+        asked: list[Command] = [("PTTL", self.entry_of(name, digest)) for digest in digests]
+        return dict(zip(digests, await run(client, asked), strict=True))
 
     async def _tidy_names(self, client: Any) -> None:
         """Drop namespaces in which everything has expired and nothing is written any more."""
@@ -183,32 +306,19 @@ class RedisIndex:
         await run(client, [("ZADD", self._names, "GT", _FOREVER, name) for name in alive])
 
 
-async def run(client: Any, commands: Iterable[_Command]) -> list[Any]:
-    """Send commands in one go. On a cluster, their order is only kept on each node.
+def _removed(answers: list[list[int]]) -> int:
+    """Count what a removal removed: before its place in the index, and after."""
+    before, _, *after = answers
+    return sum(before) + sum(map(sum, after))
+
+
+def name_and_digest(key: CacheKey) -> tuple[bytes, bytes]:
+    """Write a key in bytes.
 
     Args:
-        client: The client.
-        commands: The commands.
+        key: Where an utterance is kept.
 
     Returns:
-        The answers.
-
-    Raises:
-        Exception: The first answer that is an error.
+        The encoded name of its namespace, and its digest.
     """
-    pipeline = client.pipeline(transaction=False)
-    for command in commands:
-        pipeline.execute_command(*command)
-    # Were the pipeline to raise, it would quote the command in the message.
-    answers: list[Any] = await pipeline.execute(raise_on_error=False)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers
-
-
-async def _unlink(client: Any, entries: Sequence[bytes]) -> int:
-    """Delete entries: in one command, or in one each where they may lie on different nodes."""
-    together = [("UNLINK", *entries)]
-    one_by_one = [("UNLINK", entry) for entry in entries]
-    return sum(await run(client, one_by_one if is_cluster(client) else together))
+    return encode_namespace(key.namespace).encode(), key.digest.encode()
