@@ -39,10 +39,10 @@ with suppress(ImportError):
 
 _BATCH = 500
 """Rows that one statement lists or removes."""
-_SWEEP_EVERY = 16
-"""Writes between two sweeps."""
+_TIDY_EVERY = 16
+"""Writes after which to tidy up."""
 _SWEEP = 100
-"""Expired rows that one sweep removes: more than can have expired since the last one."""
+"""Expired rows that are removed then: more than were written since the last time."""
 _MAX_RECORD = 1 << 29
 """Bytes; PostgreSQL takes a message of 1 GB at most."""
 _T = TypeVar("_T")
@@ -126,7 +126,7 @@ class PostgresCacheBackend(CacheBackend):
         self._server = PostgresServer(name, connect, pool=pool, tables=tables, breaker=breaker)
         self._wall_clock = wall_clock
         self._uses = Uses(self._tell)
-        self._writes = 0
+        self._written: list[CacheKey] = []
         self._hits = 0
         self._misses = 0
         self._corrupt = 0
@@ -215,10 +215,10 @@ class PostgresCacheBackend(CacheBackend):
         now = self._wall_clock()
         expires_at = None if seconds is None else now + seconds
         values = (*write_row(entry, record), now, expires_at)
-        await self._do(lambda connection: connection.execute(self._queries.put, *values))
-        self._writes += 1
-        if self._writes % _SWEEP_EVERY == 0:
-            await self._sweep()
+        await self._rows(self._queries.put, *values)
+        self._written.append(key)
+        if len(self._written) >= _TIDY_EVERY:
+            await self._tidy()
         return True
 
     async def delete(self, key: CacheKey) -> bool:
@@ -283,10 +283,11 @@ class PostgresCacheBackend(CacheBackend):
             BackendError: If the server fails or takes longer than `write_timeout` for a batch.
         """
         query = self._queries.clear_all if namespace is None else self._queries.clear_one
-        place, removed = start_of(namespace), 0
+        place = start_of(namespace)
+        removed = 0
         while True:
             rows = await self._rows(query, *place, self._wall_clock(), _BATCH)
-            removed += sum(row["alive"] for row in rows)
+            removed += sum(bool(row["alive"]) for row in rows)
             if len(rows) < _BATCH:
                 return removed
             place = max((row["namespace_id"], row["digest"]) for row in rows)
@@ -392,15 +393,17 @@ class PostgresCacheBackend(CacheBackend):
                 await self._fetch(self._queries.heal, *place_of(key), sha256(record).digest())
         return None
 
-    async def _sweep(self) -> None:
-        """Remove some of what has expired."""
+    async def _tidy(self) -> None:
+        """Remove some of what has expired, and fold the totals of what was written to."""
+        owners = sorted({place_of(key)[0].hex() for key in self._written})
+        self._written.clear()
         with suppress(BackendError):
             self._expirations += await self._fetch(self._queries.sweep, self._wall_clock(), _SWEEP)
+            await self._rows(self._queries.fold, owners)
 
     async def _tell(self, noted: dict[CacheKey, tuple[int, float]]) -> None:
         owners = [place_of(key)[0].hex() for key in noted]
         digests = [key.digest for key in noted]
         numbers = [str(number) for number, _ in noted.values()]
         times = [repr(at) for _, at in noted.values()]
-        values = (owners, digests, numbers, times)
-        await self._do(lambda connection: connection.execute(self._queries.note, *values))
+        await self._rows(self._queries.note, owners, digests, numbers, times)

@@ -9,6 +9,12 @@
 asyncpg's own pool waits for a server that does not answer when a call is given up, and asks it to
 forget the session with every call. Nothing here leaves anything in a session, and a connection
 whose answer is outstanding is cut, so that it can be nobody else's.
+
+Statements are prepared once for each connection, which saves a round trip and planning. Behind a
+pooler that gives a connection to another client after each transaction, as pgbouncer does, one
+client may meet what another has prepared. asyncpg's names, which count from 1, would let it run
+the wrong statement; ours are nobody else's, so that all it can meet is that there is none. From
+then on nothing is prepared.
 """
 
 import asyncio
@@ -17,6 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from pipecat_tts_cache.backends.postgres_schema import SchemaError
 from pipecat_tts_cache.errors import MissingExtraError
@@ -45,6 +52,88 @@ def require_asyncpg() -> Any:
     except ImportError as error:
         raise MissingExtraError("PostgresCacheBackend", "postgres") from error
     return asyncpg
+
+
+class Names:
+    """Names for prepared statements that no other client has.
+
+    Parameters:
+        hold: Whether a statement is still there when it is used again.
+    """
+
+    def __init__(self) -> None:
+        self.hold = True
+        self._client = uuid4().hex
+        self._number = 0
+
+    def new(self) -> str:
+        """Return a name that was never used."""
+        self._number += 1
+        return f"tts_{self._client}_{self._number:x}"
+
+
+class Connection:
+    """A connection that prepares each statement once, where that works."""
+
+    def __init__(self, connection: Any, names: Names) -> None:
+        """Take a connection.
+
+        Args:
+            connection: A connection of asyncpg, with ``statement_cache_size=0``.
+            names: Names for its statements.
+        """
+        self._connection = connection
+        self._names = names
+        self._prepared: dict[str, Any] = {}
+        self.is_closed = connection.is_closed
+        self.is_in_transaction = connection.is_in_transaction
+        self.terminate = connection.terminate
+        self.close = connection.close
+
+    async def fetch(self, query: str, *values: Any) -> list[Any]:
+        """Run a statement.
+
+        Args:
+            query: The statement.
+            *values: Its parameters.
+
+        Returns:
+            Its rows.
+        """
+        from asyncpg import InvalidSQLStatementNameError  # noqa: PLC0415
+
+        if self._names.hold:
+            try:
+                statement = self._prepared.get(query)
+                if statement is None:
+                    statement = await self._connection.prepare(query, name=self._names.new())
+                    self._prepared[query] = statement
+                return list(await statement.fetch(*values))
+            except InvalidSQLStatementNameError:
+                self._names.hold = False
+        self._prepared.clear()
+        return list(await self._connection.fetch(query, *values))
+
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        """Run a statement.
+
+        Args:
+            query: The statement.
+            *values: Its parameters.
+
+        Returns:
+            The first value of its first row, or None if there is no row.
+        """
+        rows = await self.fetch(query, *values)
+        return rows[0][0] if rows else None
+
+    async def execute(self, script: str) -> None:
+        """Run statements that have no parameters.
+
+        Args:
+            script: The statements.
+        """
+        await self._connection.execute(script)
 
 
 class Connections(ABC):
@@ -109,6 +198,7 @@ class OwnConnections(Connections):
             max_connections: The most to have open; further calls wait for one.
         """
         self._connect = connect
+        self._names = Names()
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: list[tuple[float, Any]] = []
         self._closed = False
@@ -122,7 +212,7 @@ class OwnConnections(Connections):
                 if not connection.is_closed():
                     return connection
                 connection.terminate()  # which it does not do by itself: tidy up
-            return await self._connect()
+            return Connection(await self._connect(), self._names)
         except BaseException:
             self._slots.release()
             raise
@@ -196,10 +286,11 @@ def is_answer(error: BaseException) -> bool:
 
 def _is_whole(connection: Any, error: BaseException) -> bool:
     """Tell whether a connection is of use after an error: nothing is outstanding on it."""
-    from asyncpg import DataError, PostgresError  # noqa: PLC0415
+    from asyncpg import DataError, InvalidCachedStatementError, PostgresError  # noqa: PLC0415
 
     return (
         isinstance(error, (PostgresError, DataError, SchemaError))
+        and not isinstance(error, InvalidCachedStatementError)
         and not connection.is_closed()
         and not connection.is_in_transaction()
     )

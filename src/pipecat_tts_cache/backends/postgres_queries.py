@@ -14,7 +14,7 @@ Parameters are of types that asyncpg knows without asking the server. Arrays are
 from dataclasses import dataclass
 from typing import Self
 
-from pipecat_tts_cache.backends.postgres_schema import Tables
+from pipecat_tts_cache.backends.postgres_schema import Tables, fold_sql
 
 COLUMNS = (
     "namespace_id",
@@ -56,6 +56,7 @@ class Queries:
         list_one: the same, within that namespace.
         count: now -> entries, bytes, namespaces.
         sweep: now, limit -> how many were removed.
+        fold: namespace_ids in hexadecimal, of which to fold the changes to totals.
         note: namespace_ids in hexadecimal, digests, numbers of uses and times as texts.
     """
 
@@ -71,6 +72,7 @@ class Queries:
     list_one: str
     count: str
     sweep: str
+    fold: str
     note: str
 
     @classmethod
@@ -102,6 +104,7 @@ class Queries:
             list_one=_list(table, behind_in_one),
             count=_count(table, tables.totals),
             sweep=_sweep(table),
+            fold=fold_sql(tables, "SELECT decode(id, 'hex') FROM unnest($1::text[]) AS id"),
             note=_note(table),
         )
 
@@ -160,10 +163,13 @@ def _count(table: str, totals: str) -> str:
         WITH expired AS (
           SELECT namespace_id, count(*) AS entries, sum(bytes) AS bytes FROM {table}
           WHERE expires_at <= to_timestamp($1::float8) GROUP BY namespace_id
+        ), kept AS (
+          SELECT namespace_id, sum(entries) AS entries, sum(bytes) AS bytes FROM {totals}
+          GROUP BY namespace_id
         ), alive AS (
           SELECT kept.entries - coalesce(expired.entries, 0) AS entries,
             kept.bytes - coalesce(expired.bytes, 0) AS bytes
-          FROM {totals} AS kept LEFT JOIN expired USING (namespace_id)
+          FROM kept LEFT JOIN expired USING (namespace_id)
         )
         SELECT coalesce(sum(entries), 0)::bigint AS entries,
           coalesce(sum(bytes), 0)::bigint AS bytes,

@@ -17,7 +17,7 @@ from typing import Any, Self
 SCHEMA_VERSION = 1
 DEFAULT_TABLE = "pipecat_tts_cache"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_MAX_NAME = 48
+_MAX_NAME = 40
 """Characters; PostgreSQL cuts names off at 63, and what belongs to a table is named after it."""
 
 
@@ -80,8 +80,8 @@ class Tables:
 
     @property
     def totals(self) -> str:
-        """The table of totals, one row for each namespace, quoted."""
-        return self.related("_namespaces")
+        """The table of changes that add up to totals, quoted."""
+        return self.related("_totals")
 
     @property
     def version(self) -> str:
@@ -99,6 +99,30 @@ def schema_sql(table: str = DEFAULT_TABLE) -> str:
         One SQL statement.
     """
     return _creation(Tables.named(table))
+
+
+def fold_sql(tables: Tables, namespaces: str) -> str:
+    """Write the statement that makes one change of those to the totals of some namespaces.
+
+    Those that somebody else is folding are left to them.
+
+    Args:
+        tables: The tables.
+        namespaces: The query for the "namespace_id" of the namespaces.
+
+    Returns:
+        One SQL statement.
+    """
+    return f"""
+      WITH gone AS (
+        DELETE FROM {tables.totals} WHERE ctid = ANY (ARRAY(
+          SELECT ctid FROM {tables.totals} WHERE namespace_id IN ({namespaces})
+          FOR UPDATE SKIP LOCKED
+        )) RETURNING *
+      )
+      INSERT INTO {tables.totals}
+      SELECT namespace_id, min(namespace), sum(entries), sum(bytes)
+      FROM gone GROUP BY namespace_id HAVING sum(entries) <> 0 OR sum(bytes) <> 0"""  # noqa: S608
 
 
 async def prepare_schema(connection: Any, tables: Tables) -> None:
@@ -134,6 +158,8 @@ def _creation(tables: Tables) -> str:
         version_table=tables.version,
         count=tables.related("_count"),
         index=f'"{tables.name}_expires_at"',
+        totals_index=f'"{tables.name}_totals_namespace_id"',
+        fold=fold_sql(tables, "SELECT namespace_id FROM removed"),
         version=SCHEMA_VERSION,
     )
 
@@ -172,42 +198,28 @@ BEGIN
   ALTER TABLE {entries} ALTER COLUMN record SET STORAGE EXTERNAL;
   CREATE INDEX {index} ON {entries} (expires_at) WHERE expires_at IS NOT NULL;
 
+  -- How many entries and bytes there are, as changes to be added up: so nobody waits for others,
+  -- and counting does not cost a scan of the entries. Changes are folded into one now and then.
   CREATE TABLE {totals} (
-    namespace_id  bytea PRIMARY KEY,
+    namespace_id  bytea NOT NULL,
     namespace     text NOT NULL,
-    entries       bigint NOT NULL,
+    entries       numeric NOT NULL,
     bytes         numeric NOT NULL
-  ) WITH (fillfactor = 50);
+  );
+  CREATE INDEX {totals_index} ON {totals} (namespace_id);
 
-  -- Totals follow whatever is done to the entries, by whom ever. Rows are locked in the order of
-  -- their key everywhere, so that nobody waits for each other.
   CREATE FUNCTION {count}() RETURNS trigger LANGUAGE plpgsql AS $count$
   BEGIN
     IF TG_OP = 'INSERT' THEN
-      INSERT INTO {totals} AS kept
-      SELECT namespace_id, min(namespace), count(*), sum(bytes)
-      FROM added GROUP BY namespace_id ORDER BY namespace_id
-      ON CONFLICT (namespace_id) DO UPDATE
-      SET entries = kept.entries + excluded.entries, bytes = kept.bytes + excluded.bytes;
+      INSERT INTO {totals} VALUES (NEW.namespace_id, NEW.namespace, 1, NEW.bytes);
     ELSIF TG_OP = 'UPDATE' THEN
-      INSERT INTO {totals} AS kept
-      SELECT namespace_id, min(namespace), sum(entries), sum(bytes)
-      FROM (
-        SELECT namespace_id, namespace, 1 AS entries, bytes FROM added
-        UNION ALL
-        SELECT namespace_id, namespace, -1, -bytes FROM removed
-      ) AS change
-      GROUP BY namespace_id HAVING sum(entries) <> 0 OR sum(bytes) <> 0 ORDER BY namespace_id
-      ON CONFLICT (namespace_id) DO UPDATE
-      SET entries = kept.entries + excluded.entries, bytes = kept.bytes + excluded.bytes;
+      INSERT INTO {totals} VALUES
+        (OLD.namespace_id, OLD.namespace, -1, -OLD.bytes),
+        (NEW.namespace_id, NEW.namespace, 1, NEW.bytes);
     ELSIF TG_OP = 'DELETE' THEN
-      INSERT INTO {totals} AS kept
-      SELECT namespace_id, min(namespace), -count(*), -sum(bytes)
-      FROM removed GROUP BY namespace_id ORDER BY namespace_id
-      ON CONFLICT (namespace_id) DO UPDATE
-      SET entries = kept.entries + excluded.entries, bytes = kept.bytes + excluded.bytes;
-      DELETE FROM {totals}
-      WHERE entries = 0 AND namespace_id IN (SELECT namespace_id FROM removed);
+      INSERT INTO {totals}
+      SELECT namespace_id, min(namespace), -count(*), -sum(bytes) FROM removed GROUP BY 1;
+      {fold};
     ELSE
       DELETE FROM {totals};
     END IF;
@@ -215,10 +227,10 @@ BEGIN
   END
   $count$;
   CREATE TRIGGER count_inserted AFTER INSERT ON {entries}
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION {count}();
-  CREATE TRIGGER count_updated AFTER UPDATE ON {entries}
-    REFERENCING OLD TABLE AS removed NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION {count}();
+    FOR EACH ROW EXECUTE FUNCTION {count}();
+  CREATE TRIGGER count_updated AFTER UPDATE ON {entries} FOR EACH ROW
+    WHEN (OLD.bytes <> NEW.bytes OR OLD.namespace_id <> NEW.namespace_id)
+    EXECUTE FUNCTION {count}();
   CREATE TRIGGER count_deleted AFTER DELETE ON {entries}
     REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION {count}();
   CREATE TRIGGER count_truncated AFTER TRUNCATE ON {entries}

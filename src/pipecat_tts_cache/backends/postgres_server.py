@@ -101,10 +101,7 @@ class PostgresServer(RemoteServer):
 
 
 def own_connections(dsn: str | None, *, timeout: float, max_connections: int) -> OwnConnections:
-    """Make connections that work behind any pooler, pgbouncer's transaction pooling among them.
-
-    Behind such a pooler a statement prepared by name may meet another bot's of that name, on a
-    connection that both are given: none are.
+    """Make connections of our own, which work behind a pooler, too.
 
     Args:
         dsn: Where the server is.
