@@ -7,15 +7,16 @@
 """The memory store: bounds, order of eviction, expiry, accounts."""
 
 import asyncio
-from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipecat_tts_cache.backends import CacheKey, MemoryCacheBackend
+from pipecat_tts_cache.backends import CacheKey, Entry, MemoryCacheBackend
+from pipecat_tts_cache.backends.eviction import Eviction
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance
 
@@ -31,46 +32,97 @@ utterances = st.builds(
 ttls = st.one_of(st.none(), st.sampled_from([1.0, 2.0, 5.0]))
 
 
+@dataclass
+class Line:
+    utterance: Utterance
+    deadline: float
+    number: int
+    uses: int
+    priority: float
+
+
 class Model(RuleBasedStateMachine):
-    """The store beside the plainest code that does the same."""
+    """The store beside the plainest code that does the same: it sorts."""
+
+    eviction: Eviction = "gdsf"
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
-        self.store = MemoryCacheBackend(MAX_SIZE, max_bytes=MAX_BYTES, clock=lambda: self.now)
-        self.model: OrderedDict[CacheKey, tuple[Utterance, float]] = OrderedDict()
+        self.now = self.floor = 0.0
+        self.turn = 0
+        self.store = MemoryCacheBackend(
+            MAX_SIZE, max_bytes=MAX_BYTES, eviction=self.eviction, clock=lambda: self.now
+        )
+        self.model: dict[CacheKey, Line] = {}
+        self.gone: dict[CacheKey, int] = {}
+        self.evictions = self.refused = 0
 
-    def alive(self) -> OrderedDict[CacheKey, tuple[Utterance, float]]:
-        for key, (_, deadline) in list(self.model.items()):
-            if deadline <= self.now:
-                del self.model[key]
+    def alive(self) -> dict[CacheKey, Line]:
+        self.model = {key: line for key, line in self.model.items() if line.deadline > self.now}
         return self.model
+
+    def priority(self, uses: int, utterance: Utterance) -> float:
+        if self.eviction == "lru":
+            return self.turn
+        return self.floor + min(uses, 8) ** 2 / utterance.size
+
+    def make_room(self, key: CacheKey, size: int, worth: float) -> bool:
+        others = {other: line for other, line in self.alive().items() if other != key}
+        going = []
+        for other, line in sorted(others.items(), key=lambda x: (x[1].priority, x[1].number)):
+            left = [line for other, line in others.items() if other not in going]
+            if len(left) < MAX_SIZE and sum(x.utterance.size for x in left) + size <= MAX_BYTES:
+                break
+            if line.priority > worth:
+                self.floor = worth
+                return False
+            going.append(other)
+        for other in going:
+            line = self.model.pop(other)
+            self.floor = max(self.floor, line.priority)
+            self.gone[other] = line.uses
+            self.evictions += 1
+        return True
 
     @rule(key=keys, utterance=utterances, ttl=ttls)
     def set(self, key: CacheKey, utterance: Utterance, ttl: float | None) -> None:
         kept = run(self.store.set(key, utterance, ttl=ttl))
-        assert (utterance.size <= MAX_BYTES) == kept
-        if not kept:
+        self.refused += not kept
+        if utterance.size > MAX_BYTES:
+            assert not kept
             return
-        alive = self.alive()
-        alive.pop(key, None)
-        alive[key] = utterance, float("inf") if ttl is None else self.now + ttl
-        while len(alive) > MAX_SIZE or sum(each.size for each, _ in alive.values()) > MAX_BYTES:
-            alive.popitem(last=False)
+        before = self.alive().get(key)
+        self.turn += 1
+        uses = before.uses if before else self.gone.pop(key, 0) + 1
+        assert kept == self.make_room(key, utterance.size, self.priority(uses, utterance))
+        if kept:
+            deadline = float("inf") if ttl is None else self.now + ttl
+            worth = self.priority(uses, utterance)
+            self.model[key] = Line(utterance, deadline, self.turn, uses, worth)
+        elif before is None:
+            self.gone[key] = uses
 
     @rule(key=keys)
     def get(self, key: CacheKey) -> None:
-        expected, _ = self.alive().get(key, (None, 0.0))
-        if expected is not None:
-            self.model.move_to_end(key)
-        assert run(self.store.get(key)) is expected
+        line = self.alive().get(key)
+        if line is not None:
+            self.turn += 1
+            line.uses += 1
+            line.priority = self.priority(line.uses, line.utterance)
+        assert run(self.store.get(key)) is (line and line.utterance)
 
     @rule(key=keys)
     def exists(self, key: CacheKey) -> None:
         assert (key in self.alive()) == run(self.store.exists(key))
 
     @rule(key=keys)
+    def peek(self, key: CacheKey) -> None:
+        line = self.alive().get(key)
+        assert run(self.store.peek(key)) is (line and line.utterance)
+
+    @rule(key=keys)
     def delete(self, key: CacheKey) -> None:
+        self.gone.pop(key, None)
         assert (self.alive().pop(key, None) is not None) == run(self.store.delete(key))
 
     @rule(namespace=st.sampled_from([None, "", "n", "n:", "nobody"]))
@@ -79,20 +131,37 @@ class Model(RuleBasedStateMachine):
         assert len(mine) == run(self.store.clear(namespace))
         for key in mine:
             del self.model[key]
+        for key in [key for key in self.gone if namespace in (None, key.namespace)]:
+            del self.gone[key]
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 3.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
+    @invariant()
+    def all_is_there(self) -> None:
+        found = {entry.key: entry.uses for entry in run(listed(self.store))}
+        assert {key: line.uses - 1 for key, line in self.alive().items()} == found
+
     @rule()
     def accounts_are_right(self) -> None:
         stats = run(self.store.get_stats())
         assert len(self.alive()) == stats["entries"]
-        assert sum(each.size for each, _ in self.model.values()) == stats["bytes"]
+        assert sum(line.utterance.size for line in self.model.values()) == stats["bytes"]
         assert len({key.namespace for key in self.model}) == stats["namespaces"]
+        assert (self.evictions, self.refused) == (stats["evictions"], stats["refused"])
+
+
+class LruModel(Model):
+    eviction = "lru"
 
 
 TestModel = Model.TestCase
+TestLruModel = LruModel.TestCase
+
+
+async def listed(store: MemoryCacheBackend) -> list[Entry]:
+    return [entry async for entry in store.entries()]
 
 
 def run(call: Any) -> Any:
@@ -115,7 +184,7 @@ async def test_a_look_up_returns_the_same_object() -> None:
 
 async def test_the_least_recently_used_goes_first() -> None:
     """A look-up keeps an utterance, asking whether it exists does not."""
-    store = make_store(max_size=2)
+    store = make_store(max_size=2, eviction="lru")
     await store.set(make_key("a"), make_utterance())
     await store.set(make_key("b"), make_utterance())
     await store.get(make_key("a"))
@@ -184,12 +253,13 @@ async def test_statistics() -> None:
 
 
 @given(st.lists(st.tuples(keys, ttls), min_size=1, max_size=300))
-def test_deadlines_of_what_is_gone_are_forgotten(writes: list[tuple[CacheKey, Any]]) -> None:
+def test_what_is_gone_leaves_no_trail(writes: list[tuple[CacheKey, Any]]) -> None:
     """Overwriting and deleting for ever takes no more memory than what is kept."""
     store = MemoryCacheBackend(clock=lambda: 0.0)
     for key, ttl in writes * 3:
         run(store.set(key, make_utterance(num_bytes=2), ttl=ttl))
     assert len(store._deadlines) <= 2 * len(store._kept) + 65
+    assert len(store._queue) <= 2 * len(store._kept) + 65
     assert len(store._kept) == run(store.clear())
     assert {} == store._namespaces
 
@@ -209,13 +279,26 @@ async def test_expiry_is_to_the_moment() -> None:
 
 
 async def test_overwriting_for_ever_takes_no_memory() -> None:
-    """A line that is stored over and over leaves no trail of deadlines."""
+    """A line that is stored over and over leaves no trail of deadlines, nor in the queue."""
     store = make_store(clock=lambda: 0.0)
     for _ in range(1000):
         await store.set(make_key("x"), make_utterance(num_bytes=2), ttl=60)
         await store.set(make_key("y"), make_utterance(num_bytes=2))
     assert 100 > len(store._deadlines)
+    assert 100 > len(store._queue)
     assert 2 == await store.clear()
+
+
+async def test_others_have_their_turn_while_it_is_listed() -> None:
+    """A long listing lets go of the event loop now and then."""
+    store = make_store()
+    for name in map(str, range(1000)):
+        await store.set(make_key(name), make_utterance(num_bytes=2))
+    listing = asyncio.ensure_future(listed(store))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not listing.done()
+    assert 1000 == len(await listing)
 
 
 async def test_it_serves_one_event_loop_after_the_other() -> None:

@@ -6,6 +6,7 @@
 
 """The store for one process: utterances in memory."""
 
+import asyncio
 import heapq
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,24 +14,45 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
-from pipecat_tts_cache.backends.eviction import Eviction, EvictionQueue, check_eviction, priority
+from pipecat_tts_cache.backends.eviction import (
+    HEAP_SLACK,
+    Eviction,
+    EvictionQueue,
+    UsesOfTheGone,
+    check_eviction,
+    priority,
+)
 from pipecat_tts_cache.checks import check_positive_int, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.utterance import Utterance
 
 _NEVER = float("inf")
-_HEAP_SLACK = 64
+_ENTRIES_IN_A_ROW = 256
 
 
 @dataclass(slots=True)
 class _Kept:
+    """What is kept under a key.
+
+    Parameters:
+        utterance: The utterance.
+        size: Bytes that it takes.
+        deadline: When it will be forgotten, by the store's clock.
+        number: What tells it from all that was ever kept.
+        uses: How often it was stored or looked up.
+        used_at: When it was last used, in seconds since the Unix epoch.
+        turn: How many uses of anything there had been by then.
+        floor: The floor of that time.
+    """
+
     utterance: Utterance
     size: int
     deadline: float
-    serial: int
+    number: int
+    uses: int
     used_at: float
-    uses: int = 1
-    priority: float = 0.0
+    turn: int
+    floor: float
 
 
 class MemoryCacheBackend(CacheBackend):
@@ -73,16 +95,17 @@ class MemoryCacheBackend(CacheBackend):
         """
         self._max_size = check_positive_int("max_size", max_size)
         self._max_bytes = check_positive_int("max_bytes", max_bytes)
-        self._eviction = check_eviction(eviction)
+        self._eviction: Eviction = check_eviction(eviction)
         self._clock = clock
         self._wall_clock = wall_clock
         self._kept: dict[CacheKey, _Kept] = {}
-        self._queue: EvictionQueue[CacheKey] = EvictionQueue(self._rank)
-        self._floor = 0.0
         self._namespaces: dict[str, dict[CacheKey, None]] = {}
+        self._queue: EvictionQueue[CacheKey] = EvictionQueue(self._rank)
+        self._gone: UsesOfTheGone[CacheKey] = UsesOfTheGone()
         self._deadlines: list[tuple[float, int, CacheKey]] = []
         self._bytes = 0
-        self._serial = 0
+        self._floor = 0.0
+        self._turn = 0
         self._hits = 0
         self._misses = 0
         self._evictions = 0
@@ -99,18 +122,15 @@ class MemoryCacheBackend(CacheBackend):
             The object that was stored, or None if there is none or it has expired.
         """
         entry = self._kept.get(key)
-        if entry is None:
-            self._misses += 1
-            return None
-        if entry.deadline <= self._clock():
-            self._drop_expired()
+        if entry is None or entry.deadline <= self._clock():
             self._misses += 1
             return None
         self._hits += 1
-        self._serial += 1
-        entry.used_at = self._wall_clock()
+        self._turn += 1
         entry.uses += 1
-        entry.priority = self._priority(entry.uses, entry.size)
+        entry.used_at = self._wall_clock()
+        entry.turn = self._turn
+        entry.floor = self._floor
         return entry.utterance
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
@@ -122,8 +142,8 @@ class MemoryCacheBackend(CacheBackend):
             ttl: Seconds after which it is forgotten, or None to keep it.
 
         Returns:
-            False, with nothing changed, if it is larger than `max_bytes`, or if only what is
-            worth more could make room for it; else True.
+            False, with all that is kept unchanged, if it is larger than `max_bytes`, or if only
+            what is worth more could make room for it; else True.
 
         Raises:
             TypeError: If `ttl` is no number.
@@ -134,14 +154,24 @@ class MemoryCacheBackend(CacheBackend):
         if size > self._max_bytes:
             self._refused += 1
             return False
+        now = self._drop_expired()
         before = self._kept.get(key)
-        uses = before.uses if before is not None else 1
-        if not self._make_room(key, size, self._priority(uses, size)):
+        self._turn += 1
+        entry = _Kept(
+            utterance,
+            size=size,
+            deadline=_NEVER if seconds is None else now + seconds,
+            number=self._turn,
+            uses=before.uses if before else self._gone.take(key) + 1,
+            used_at=self._wall_clock(),
+            turn=self._turn,
+            floor=self._floor,
+        )
+        if not self._make_room(key, entry, before):
             self._refused += 1
             return False
         self._remove(key)
-        deadline = _NEVER if seconds is None else self._clock() + seconds
-        self._add(key, _Kept(utterance, size, deadline, self._serial, self._wall_clock(), uses))
+        self._add(key, entry)
         return True
 
     async def delete(self, key: CacheKey) -> bool:
@@ -154,6 +184,7 @@ class MemoryCacheBackend(CacheBackend):
             Whether there was one that had not expired.
         """
         self._drop_expired()
+        self._gone.take(key)
         return self._remove(key)
 
     async def exists(self, key: CacheKey) -> bool:
@@ -178,6 +209,7 @@ class MemoryCacheBackend(CacheBackend):
             How many were removed, not counting those that had expired.
         """
         self._drop_expired()
+        self._gone.forget(lambda key: namespace in (None, key.namespace))
         keys = self._kept if namespace is None else self._namespaces.get(namespace, ())
         for key in (removed := list(keys)):
             self._remove(key)
@@ -199,7 +231,7 @@ class MemoryCacheBackend(CacheBackend):
             - evictions: Utterances dropped to make room for others.
             - expirations: Utterances dropped because their time was over.
             - refused: Utterances not taken because they are larger than `max_bytes`, or worth less
-              than all that would have had to go.
+              than some that would have had to go.
         """
         self._drop_expired()
         return {
@@ -225,11 +257,12 @@ class MemoryCacheBackend(CacheBackend):
             namespace: The namespace, or None for everything in this store.
 
         Yields:
-            The entries.
+            The entries. Their `uses` include what is remembered of a stay before.
         """
-        self._drop_expired()
         keys = self._kept if namespace is None else self._namespaces.get(namespace, {})
-        for key in list(keys):
+        for number, key in enumerate(list(keys), start=1):
+            if number % _ENTRIES_IN_A_ROW == 0:
+                await asyncio.sleep(0)  # a call must not wait until a million are listed
             entry = self._kept.get(key)
             if entry is not None and entry.deadline > self._clock():
                 yield self._describe(key, entry)
@@ -248,75 +281,58 @@ class MemoryCacheBackend(CacheBackend):
     def __repr__(self) -> str:
         return f"MemoryCacheBackend({self._max_size}, max_bytes={self._max_bytes})"
 
-    def _priority(self, uses: int, size: int) -> float:
-        return priority(
-            self._eviction, floor=self._floor, uses=uses, size=size, now=float(self._serial)
-        )
-
-    def _rank(self, key: CacheKey) -> tuple[float, int] | None:
-        entry = self._kept.get(key)
-        return None if entry is None else (entry.priority, entry.serial)
-
-    def _make_room(self, key: CacheKey, size: int, worth: float) -> bool:
-        """Drop what has expired, then what is worth least, until an utterance fits.
+    def _make_room(self, key: CacheKey, entry: _Kept, before: _Kept | None) -> bool:
+        """Drop what is worth least until something fits, or nothing.
 
         Args:
-            key: Where the utterance will be kept, in place of what is there.
-            size: Bytes that it takes.
-            worth: Its priority.
+            key: Where it will be kept.
+            entry: What will be kept.
+            before: What is there and will be replaced.
 
         Returns:
-            Whether it fits. If not, nothing was dropped but what has expired.
+            Whether it fits.
         """
-        self._drop_expired()
-        replaced = self._kept.get(key)
-        entries = len(self._kept) - (replaced is not None)
-        spare = self._max_bytes - self._bytes + (replaced.size if replaced else 0)
+        entries = len(self._kept) + (before is None) - self._max_size
+        excess = self._bytes + entry.size - (before.size if before else 0) - self._max_bytes
+        if entries <= 0 and excess <= 0:
+            return True
+        worth = self._worth(entry)
         victims: list[tuple[float, CacheKey]] = []
-        while entries >= self._max_size or spare < size:
-            victim = self._queue.pop()
-            if victim is None:
-                break
+        while (entries > 0 or excess > 0) and (victim := self._queue.pop()):
             victims.append(victim)
-            if victim[1] != key:
-                if victim[0] > worth:
-                    self._floor = max(self._floor, worth)  # or old favourites would stay for ever
-                    self._spare(victims)
-                    return False
-                entries -= 1
-                spare += self._kept[victim[1]].size
+            if victim[1] == key:
+                continue
+            if victim[0] > worth:
+                self._floor = worth  # or old favourites would stay for ever
+                self._spare(victims)
+                if before is None:
+                    self._gone.add(key, entry.uses)
+                return False
+            entries -= 1
+            excess -= self._kept[victim[1]].size
         for value, each in victims:
-            self._floor = max(self._floor, value)
             if each != key:
-                self._remove(each)
-                self._evictions += 1
+                self._evict(each, value)
         return True
 
     def _spare(self, victims: list[tuple[float, CacheKey]]) -> None:
         for value, key in victims:
-            self._queue.add(key, value, self._kept[key].serial)
+            self._queue.add(key, value, self._kept[key].number)
+
+    def _evict(self, key: CacheKey, worth: float) -> None:
+        self._floor = max(self._floor, worth)
+        self._gone.add(key, self._kept[key].uses)
+        self._remove(key)
+        self._evictions += 1
 
     def _add(self, key: CacheKey, entry: _Kept) -> None:
-        self._serial += 1
-        entry.serial = self._serial
-        entry.priority = self._priority(entry.uses, entry.size)
+        entry.floor = self._floor
         self._kept[key] = entry
-        self._queue.add(key, entry.priority, entry.serial)
+        self._queue.add(key, self._worth(entry), entry.number)
         self._namespaces.setdefault(key.namespace, {})[key] = None
         self._bytes += entry.size
         if entry.deadline < _NEVER:
-            heapq.heappush(self._deadlines, (entry.deadline, entry.serial, key))
-
-    def _describe(self, key: CacheKey, entry: _Kept) -> Entry:
-        since_epoch = self._wall_clock() - self._clock()
-        return Entry.of(
-            key,
-            entry.utterance,
-            size=entry.size,
-            expires_at=None if entry.deadline == _NEVER else entry.deadline + since_epoch,
-            last_used_at=entry.used_at,
-            uses=entry.uses - 1,
-        )
+            heapq.heappush(self._deadlines, (entry.deadline, entry.number, key))
 
     def _remove(self, key: CacheKey) -> bool:
         entry = self._kept.pop(key, None)
@@ -331,21 +347,46 @@ class MemoryCacheBackend(CacheBackend):
         self._queue.compact(len(self._kept))
         return True
 
-    def _drop_expired(self) -> None:
+    def _drop_expired(self) -> float:
         now = self._clock()
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, serial, key = heapq.heappop(self._deadlines)
+            _, number, key = heapq.heappop(self._deadlines)
             entry = self._kept.get(key)
-            if entry is not None and entry.serial == serial:
+            if entry is not None and entry.number == number:
                 self._remove(key)
                 self._expirations += 1
+        return now
 
     def _compact_deadlines(self) -> None:
         """Forget deadlines of entries that are gone, once they outnumber the others."""
-        if len(self._deadlines) > 2 * len(self._kept) + _HEAP_SLACK:
+        if len(self._deadlines) > 2 * len(self._kept) + HEAP_SLACK:
             self._deadlines = [
-                (entry.deadline, entry.serial, key)
+                (entry.deadline, entry.number, key)
                 for key, entry in self._kept.items()
                 if entry.deadline < _NEVER
             ]
             heapq.heapify(self._deadlines)
+
+    def _worth(self, entry: _Kept) -> float:
+        return priority(
+            self._eviction,
+            floor=entry.floor,
+            uses=entry.uses,
+            size=entry.size,
+            now=entry.turn,
+        )
+
+    def _rank(self, key: CacheKey) -> tuple[float, int] | None:
+        entry = self._kept.get(key)
+        return None if entry is None else (self._worth(entry), entry.number)
+
+    def _describe(self, key: CacheKey, entry: _Kept) -> Entry:
+        since_epoch = self._wall_clock() - self._clock()
+        return Entry.of(
+            key,
+            entry.utterance,
+            size=entry.size,
+            expires_at=None if entry.deadline == _NEVER else entry.deadline + since_epoch,
+            last_used_at=entry.used_at,
+            uses=entry.uses - 1,
+        )
