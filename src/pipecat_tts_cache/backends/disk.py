@@ -67,8 +67,9 @@ class DiskCacheBackend(CacheBackend):
 
         Args:
             path: The folder. It is made, with those above it, if it is not there.
-            max_bytes: The most bytes that utterances may take, counted in whole pages of the
-                file. An utterance above it is refused and leaves the others alone.
+            max_bytes: The most bytes that utterances may take in the database. An utterance above
+                it is refused and leaves the others alone. The log beside the database, some 4 to
+                8 MB, comes on top.
             codec: How samples are kept: "flac" without loss in about half the room, "raw", or
                 "opus", small and not quite the same.
             eviction: What goes when it is full: "gdsf", what is said seldom and takes much room,
@@ -231,11 +232,11 @@ class DiskCacheBackend(CacheBackend):
 
             - entries: Utterances in the folder that have not expired, or None while the disk does
               not answer.
-            - bytes: What they take, in whole pages of the file, or None likewise.
+            - bytes: What they take in the database, about, or None likewise.
             - namespaces: How many namespaces there are, or None likewise. Those whose utterances
               have all expired may count for a while.
-            - disk_bytes: What the files take, or None likewise.
-            - max_bytes: The most bytes they may take.
+            - disk_bytes: What the database and its log take, or None likewise.
+            - max_bytes: The most bytes that utterances may take.
             - available: Whether the disk answered just now.
             - hits: Look-ups of this object that found an utterance.
             - misses: Look-ups that did not, those with an unusable record included.
@@ -351,4 +352,4 @@ def _check_path(path: object) -> Path:
     name = os.fspath(path)
     if not isinstance(name, str) or not name or "\0" in name:
         raise ValueError(f"path must be the name of a folder, not {name!r}")
-    return Path(name)
+    return Path(name).absolute()

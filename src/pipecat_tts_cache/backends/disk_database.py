@@ -17,9 +17,10 @@ from pipecat_tts_cache.backends.disk_folder import DiskFolder
 from pipecat_tts_cache.errors import BackendError
 
 SCHEMA_VERSION = 1
-PAGE_SIZE = 4096
+_PAGE_SIZE = 8192
 _APPLICATION_ID = 0x50545453  # "PTTS"
-_WAL_BYTES = 16 * 1024 * 1024
+_LOG_PAGES = 512
+"""Pages in the log from which on they are put into the database: some 4 MB."""
 _BROKEN_RULES = (
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
@@ -246,7 +247,8 @@ def _connect_as(mode: str, path: Path, patience: float) -> sqlite3.Connection:
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA mmap_size = 0")
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {2 * _LOG_PAGES * _PAGE_SIZE}")
     except BaseException:
         connection.close()
         raise
@@ -275,7 +277,7 @@ def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _create_tables(connection: sqlite3.Connection) -> bool:
-    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
     if mode != "wal":

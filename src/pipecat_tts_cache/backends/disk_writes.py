@@ -12,19 +12,18 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 
 from pipecat_tts_cache.backends.disk_clock import JUMP, DiskClock
-from pipecat_tts_cache.backends.disk_database import PAGE_SIZE
 from pipecat_tts_cache.backends.disk_reads import to_column
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
 from pipecat_tts_cache.backends.eviction import Eviction, priority
 from pipecat_tts_cache.backends.names import encode_namespace
 
-_ROW = 640
-"""Bytes that an entry takes besides its record and its text, about."""
+_ROW = 1536
+"""Bytes of the file that an entry takes besides its record and its text, about."""
 _MAX_NOTED = 4096
 _SWEPT_AT_ONCE = 32
 _CLEARED_AT_ONCE = 64
-_SPARE_PAGES = 256
-_PAGES_AT_ONCE = 2048
+_SPARE_PAGES = 128
+_PAGES_AT_ONCE = 1024
 _COLUMNS = (
     "namespace", "digest", "size", "text", "text_digest", "service", "voice", "model", "duration",
     "sample_rate", "channels", "codec", "created_at", "stored_at", "expires_at", "last_used_at",
@@ -292,16 +291,16 @@ class DiskWriter:
 
 
 def room(record: bytes, text: str | None) -> int:
-    """Tell how much of the file a record takes, in whole pages.
+    """Tell how much of the file a record takes.
 
     Args:
         record: The record.
         text: The text that is kept beside it.
 
     Returns:
-        Bytes.
+        Bytes, about.
     """
-    return PAGE_SIZE * (1 + (len(record) + 2 * len(text or "") + _ROW) // PAGE_SIZE)
+    return len(record) + 2 * len(text or "") + _ROW
 
 
 def _namespace(connection: sqlite3.Connection, namespace: str) -> int:
@@ -331,4 +330,5 @@ def _give_back(connection: sqlite3.Connection) -> None:
         ((free,),) = connection.execute("PRAGMA freelist_count")
         if free > _SPARE_PAGES:
             pages = min(free - _SPARE_PAGES, _PAGES_AT_ONCE)
-            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # A script, as execute() would take no step but the first, which is a page.
+            connection.executescript(f"PRAGMA incremental_vacuum({pages})")
