@@ -19,7 +19,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tests.servers import free_port, wait_for
 USER = "tester"
 DATABASE = "speech"
 _PLACES = ("usr/lib/postgresql/*/bin", "opt/homebrew/opt/postgresql*/bin", "usr/pgsql-*/bin")
+_WIPE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -130,6 +131,12 @@ class PostgresServer:
         """Let a stalled server go on."""
         self._signal(signal.SIGCONT)
 
+    def revive(self) -> None:
+        """See to it that the server runs, whatever was done to it."""
+        if self._process is None:
+            self.start()
+        self.resume()
+
     def remove(self) -> None:
         """Stop the server and remove what it kept."""
         self.stop()
@@ -213,12 +220,21 @@ async def postgres(
     shared_postgres: PostgresServer, lets_asyncpg_look_for_files: None
 ) -> PostgresServer:
     """A server with nothing on it."""
-    await shared_postgres.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await shared_postgres.query(_WIPE)
     return shared_postgres
 
 
-@pytest.fixture
-def own_postgres(lets_asyncpg_look_for_files: None) -> Iterator[PostgresServer]:
-    """A server to be stopped, stalled and started by the test."""
-    with running_postgres() as server:
+@pytest.fixture(scope="session")
+def _mortal_postgres() -> Iterator[PostgresServer]:
+    with running_postgres(synchronous_commit="on", full_page_writes="on") as server:
         yield server
+
+
+@pytest.fixture
+async def own_postgres(
+    _mortal_postgres: PostgresServer, lets_asyncpg_look_for_files: None
+) -> AsyncIterator[PostgresServer]:
+    """A server with nothing on it, to be stopped, stalled and started by the test."""
+    await _mortal_postgres.query(_WIPE)
+    yield _mortal_postgres
+    await asyncio.to_thread(_mortal_postgres.revive)
