@@ -77,7 +77,7 @@ class Model(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32), front=st.booleans())
     def start(self, seed: int, front: bool) -> None:
-        random = Random(seed)
+        self.random = random = Random(seed)
         bounds: dict[str, Any] = {"max_bytes": 10_000}
         first = Front(2, **bounds) if front else Leisurely(random, 2, **bounds)
         self.levels = [first, Leisurely(random, 3), Leisurely(random)]
@@ -102,8 +102,13 @@ class Model(RuleBasedStateMachine):
 
         return self.runner.run(gather())
 
+    async def soon(self, call: Coroutine[Any, Any, Any]) -> Any:
+        for _ in range(self.random.randrange(8)):
+            await asyncio.sleep(0)
+        return await call
+
     async def idle(self) -> None:
-        for _ in range(60):
+        for _ in range(100):
             await asyncio.sleep(0)
 
     def complaints(self) -> int:
@@ -122,8 +127,10 @@ class Model(RuleBasedStateMachine):
     ) -> None:
         """Make a change, while others look up what it is about."""
         before, alive = self.complaints(), self.is_alive()
-        done, *found = self.run(change, *(self.store.get(key) for key in about[:3]), self.idle())
-        for key, each in zip(about, found, strict=False):
+        raced = [*about[:3], *about[:3]]
+        gets = [self.soon(self.store.get(key)) for key in raced]
+        done, *found = self.run(self.soon(change), *gets, self.idle())
+        for key, each in zip(raced, found, strict=False):
             self.check(each, self.allowed[key] | {value}, alive=alive)
         failed = isinstance(done, BaseException)
         if failed:
@@ -193,7 +200,6 @@ class Model(RuleBasedStateMachine):
         assert isinstance(shared, Leisurely)
 
         async def change() -> None:
-            await shared._dawdle()
             if utterance is None:
                 await MemoryCacheBackend.delete(shared, key)
             else:
@@ -202,8 +208,11 @@ class Model(RuleBasedStateMachine):
             shared.tell(*key)
 
         alive = self.is_alive()
-        _, found, _ = self.run(change(), self.store.get(key), self.idle())
-        self.check(found, self.allowed[key] | {utterance}, alive=alive)
+        gets = [self.soon(self.store.get(key)) for _ in range(3)]
+        _, *found = self.run(self.soon(change()), *gets)
+        self.run(self.idle())
+        for each in found:
+            self.check(each, self.allowed[key] | {utterance}, alive=alive)
         self.allowed[key] = {utterance}
 
     @rule(place=st.integers(0, 2), fails=st.booleans())
