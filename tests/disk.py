@@ -7,7 +7,7 @@
 """The database of a disk store, as somebody sees it who opens it with SQLite alone."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,14 @@ def contents(folder: Path) -> bytes:
     return database_of(folder).read_bytes()
 
 
+def spoil(path: Path, how: Callable[[Path], Any]) -> None:
+    """Do something to a file, or to the database in a folder."""
+    if path.is_dir():
+        path = database_of(path)
+    path.parent.mkdir(exist_ok=True)
+    how(path)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[sqlite3.Connection]:
     """Hold the lock that writers need."""
@@ -94,5 +102,6 @@ async def have(store: DiskCacheBackend, sql: str) -> None:
 
 
 _FUNCTIONS = {
-    each.__name__ for each in (database_of, damaged_of, query, sizes, modes, contents, locked)
+    each.__name__
+    for each in (database_of, damaged_of, query, sizes, modes, contents, locked, spoil)
 }

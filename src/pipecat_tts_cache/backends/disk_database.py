@@ -26,6 +26,7 @@ _BROKEN_RULES = (
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_ROWID,
 )
+_TABLES_AMISS = ("no such", "has no column", "does not match any PRIMARY KEY")
 
 _SCHEMA = """
 CREATE TABLE state (
@@ -77,6 +78,10 @@ END;
 """The audio is in a table of its own: to change a row, SQLite writes all of it anew."""
 
 
+DatabaseErrors = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises, the latter where its own words are damaged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """An open database.
@@ -85,11 +90,13 @@ class Database:
         connection: The connection to it. Each statement is a transaction, or BEGIN is said.
         path: Where it is.
         identity: The device and the number of its file.
+        read_only: Whether nothing can be written, nor what others write be seen: not to be kept.
     """
 
     connection: sqlite3.Connection
     path: Path
     identity: tuple[int, int]
+    read_only: bool
 
     def is_in_use(self) -> bool:
         """Whether it is still the one in the folder, and not removed or set aside."""
@@ -115,15 +122,21 @@ def open_database(folder: DiskFolder, *, deadline: float, patience: float) -> Da
         OSError: If it cannot be reached.
         sqlite3.Error: If SQLite refuses.
     """
-    found = folder.database()
-    if found is not None:
-        database = _try_to_open(found, patience)
-        if database is not None:
-            return database
+    database = _open_or_tell(folder.database(), patience)
+    if isinstance(database, Database):
+        return database
     with folder.lock(deadline):
         # Another process may have made one meanwhile; only who holds the lock makes one.
-        path = folder.database() or folder.create()
-        return _try_to_open(path, patience, create=True) or _replace(folder, path, patience)
+        found = folder.database()
+        database = _open_or_tell(found, patience)
+        if isinstance(database, Database):
+            return database
+        if found is not None and database is not None:
+            _set_aside(folder, found, database)
+        made = _make(folder.create(), patience)
+        if found is not None and database is None:  # left by a process that was killed
+            folder.discard(found)
+        return made
 
 
 def set_aside(folder: DiskFolder, damaged: Database, reason: str, *, deadline: float) -> None:
@@ -154,6 +167,8 @@ def is_damage(error: BaseException) -> bool:
         Whether it has to be replaced. A missing table means as much, as does a row that is there
         twice: an index that did not find the first is damaged.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return True
     if not isinstance(error, sqlite3.DatabaseError):
         return False
     code = _code(error)
@@ -161,7 +176,7 @@ def is_damage(error: BaseException) -> bool:
         code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
         or code in _BROKEN_RULES
         or code == sqlite3.SQLITE_IOERR_SHORT_READ
-        or (code == sqlite3.SQLITE_ERROR and str(error).startswith("no such"))
+        or (code == sqlite3.SQLITE_ERROR and any(map(str(error).__contains__, _TABLES_AMISS)))
     )
 
 
@@ -188,35 +203,51 @@ def describe(error: BaseException, within: float) -> str:
     return str(error) if isinstance(error, BackendError | sqlite3.Error) else type(error).__name__
 
 
-def _try_to_open(path: Path, patience: float, *, create: bool = False) -> Database | None:
+def _open_or_tell(path: Path | None, patience: float) -> Database | str | None:
     """Open a database.
 
     Returns:
-        It, or None if it is damaged or, unless it is to be created, empty.
+        It, or in words why it is damaged, or None if there is none or it is empty.
     """
-    connection = None
+    if path is None:
+        return None
+    try:
+        return _open(path, patience)
+    except DatabaseErrors as error:
+        if not is_damage(error):
+            raise
+        return str(error)
+
+
+def _open(path: Path, patience: float) -> Database | None:
+    read_only = not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
     try:
         identity = _identity(path)
-        connection = _connect(path, patience)
-        if _is_ready(connection, path) or (create and _create_tables(connection)):
-            return Database(connection, path, identity)
-    except (sqlite3.Error, OSError, BackendError) as error:
-        if connection is not None:
-            connection.close()
-        if is_damage(error) or (isinstance(error, FileNotFoundError) and not create):
-            return None
+        connection = _connect(path, patience, read_only=read_only)
+    except (OSError, sqlite3.OperationalError):
+        if path.exists():
+            raise
+        return None  # just set aside
+    try:
+        if _is_ready(connection, path):
+            return Database(connection, path, identity, read_only)
+    except BaseException:
+        connection.close()
         raise
     connection.close()
     return None
 
 
-def _replace(folder: DiskFolder, damaged: Path, patience: float) -> Database:
-    _set_aside(folder, damaged, "it is no database, or its first page is damaged")
-    path = folder.create()
-    database = _try_to_open(path, patience, create=True)
-    if database is None:
-        raise BackendError("a new database is damaged: the disk may be failing")
-    return database
+def _make(path: Path, patience: float) -> Database:
+    connection = _connect(path, patience, read_only=False)
+    try:
+        _create_tables(connection)
+    except BaseException as error:
+        connection.close()
+        if is_damage(error):
+            raise BackendError("a new database is damaged: the disk may be failing") from error
+        raise
+    return Database(connection, path, _identity(path), read_only=False)
 
 
 def _set_aside(folder: DiskFolder, damaged: Path, reason: str) -> None:
@@ -228,9 +259,8 @@ def _set_aside(folder: DiskFolder, damaged: Path, reason: str) -> None:
     )
 
 
-def _connect(path: Path, patience: float) -> sqlite3.Connection:
-    """Connect, for reading only where nothing can be written."""
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+def _connect(path: Path, patience: float, *, read_only: bool) -> sqlite3.Connection:
+    if not read_only:
         return _connect_as("mode=rw", path, patience)
     try:
         return _connect_as("mode=ro", path, patience)
@@ -241,6 +271,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
 def _connect_as(mode: str, path: Path, patience: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)
+    connection.text_factory = _text  # or an error would quote what cannot be decoded
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -253,6 +284,10 @@ def _connect_as(mode: str, path: Path, patience: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _text(column: bytes) -> str:
+    return column.decode(errors="replace")
 
 
 def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
@@ -276,7 +311,7 @@ def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
     return bool(tables)
 
 
-def _create_tables(connection: sqlite3.Connection) -> bool:
+def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
@@ -286,7 +321,6 @@ def _create_tables(connection: sqlite3.Connection) -> bool:
         f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID};"
         f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     )
-    return True
 
 
 def _identity(path: Path) -> tuple[int, int]:

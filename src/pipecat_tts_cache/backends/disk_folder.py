@@ -99,6 +99,16 @@ class DiskFolder:
         damaged.rename(aside)
         return aside
 
+    def discard(self, empty: Path) -> None:
+        """Remove a database with nothing in it. Hold the lock.
+
+        Args:
+            empty: Where it is.
+        """
+        for end in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError):
+                Path(f"{empty}{end}").unlink()
+
     @contextmanager
     def lock(self, deadline: float) -> Generator[None, None, None]:
         """Keep out all others who would make or set aside a database.

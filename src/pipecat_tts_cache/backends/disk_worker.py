@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 
 from pipecat_tts_cache.backends.disk_database import (
     Database,
+    DatabaseErrors,
     describe,
     is_damage,
     open_database,
@@ -31,6 +32,8 @@ from pipecat_tts_cache.errors import BackendError
 MAX_WAITING = 512
 """Jobs that may wait for a thread; what comes on top fails at once."""
 _IDLE_AFTER = 1.0
+_PATIENCE = 0.9
+"""How much of its time a job may wait for other processes: it is not done when it has failed."""
 _T = TypeVar("_T")
 Work = Callable[[sqlite3.Connection], _T]
 _inherited: list[object] = []
@@ -194,7 +197,7 @@ class DiskWorker:
         """Do something, and if the database turns out to be damaged, do it with a new one."""
         try:
             return self._attempt(work, deadline)
-        except sqlite3.Error as error:
+        except DatabaseErrors as error:
             damaged = self._leave()
             if damaged is None or not is_damage(error):
                 raise
@@ -207,11 +210,15 @@ class DiskWorker:
         if self._database is None:
             self._database = open_database(self._folder, deadline=deadline, patience=self._patience)
         connection = self._database.connection
+        patience = _PATIENCE * (deadline - time.monotonic())
         try:
+            connection.execute(f"PRAGMA busy_timeout = {max(0, round(1000 * patience))}")
             return work(connection)
         finally:
             if connection.in_transaction:
                 connection.rollback()
+            if self._database.read_only:
+                self._leave()
 
     def _leave(self) -> Database | None:
         """Close the connection. It is made anew after every failure."""
