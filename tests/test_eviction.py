@@ -314,6 +314,21 @@ def test_the_queue_forgets_what_is_gone() -> None:
     assert list(range(10)) == [key for _, key in iter(queue.pop, None)]
 
 
+def test_the_queue_stays_in_order_when_it_forgets() -> None:
+    """What is left comes out as if nothing had been forgotten."""
+    there = {key: (float(37 * key % 1000), key) for key in range(1000)}
+    queue: EvictionQueue[int] = EvictionQueue(there.get)
+    for key, (value, number) in there.items():
+        queue.add(key, value, number)
+    for key in range(0, 1000, 3):
+        there[key] = there[key][0] + 500, key
+    for key in range(700):
+        del there[key]
+    queue.compact(len(there))
+    assert len(there) == len(queue)
+    assert sorted(there.values()) == [(value, key) for value, key in iter(queue.pop, None)]
+
+
 def test_nobody_waits_until_all_is_put_in_order() -> None:
     """When everything has been used since, one eviction looks at some hundreds, not at all."""
     there = {key: (float(key), key) for key in range(10_000)}

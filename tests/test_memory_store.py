@@ -289,6 +289,31 @@ async def test_overwriting_for_ever_takes_no_memory() -> None:
     assert 2 == await store.clear()
 
 
+async def test_it_takes_note_of_uses() -> None:
+    """An entry tells how often it was looked up, and when last; a peek is no use."""
+    now = 5.0
+    store = make_store(wall_clock=lambda: now)
+    await store.set(make_key(), make_utterance())
+    now = 6.0
+    await store.get(make_key())
+    now = 7.0
+    await store.get(make_key())
+    now = 8.0
+    await store.peek(make_key())
+    (entry,) = await listed(store)
+    assert (2, 7.0) == (entry.uses, entry.last_used_at)
+
+
+async def test_a_deadline_is_that_of_the_last_one_stored() -> None:
+    """What was stored again without a time to live does not go with what it replaced."""
+    now = 0.0
+    store = make_store(clock=lambda: now)
+    await store.set(make_key(), make_utterance(1), ttl=1)
+    await store.set(make_key(), make_utterance(2))
+    now = 1.0
+    assert 1 == (await store.get_stats())["entries"]
+
+
 async def test_others_have_their_turn_while_it_is_listed() -> None:
     """A long listing lets go of the event loop now and then."""
     store = make_store()
