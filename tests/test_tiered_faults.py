@@ -147,15 +147,36 @@ async def test_a_level_that_leaves_its_server_alone_is_no_failure(levels: list[O
 # Time
 
 
+class Slow(Obedient):
+    """Takes its time for a look-up."""
+
+    async def get(self, key: CacheKey) -> Any:
+        await asyncio.sleep(SHORT)
+        return await super().get(key)
+
+
 async def test_the_first_that_hangs_leaves_time_for_the_next(levels: list[Obedient]) -> None:
     """Of the time of a look-up each level gets its share, so that what is behind still answers."""
-    async with make_store(levels, timeout=3 * SHORT) as store:
+    levels[2] = Slow()
+    async with make_store(levels, timeout=20 * SHORT) as store:
         await levels[2].set(make_key(), make_utterance())
         levels[0].hangs = True
         assert make_utterance() == await store.get(make_key())
+        levels[0].hangs = False
         stats = await store.get_stats()
         assert [1, 0, 0] == [level["timeouts"] for level in stats["levels"]]
+
+
+async def test_who_is_left_no_time_has_not_failed(levels: list[Obedient]) -> None:
+    """A level that takes all the time there is takes it from the others, and only it has failed."""
+    first = Level(levels[0], timeout=PATIENT)
+    async with TieredCacheBackend([first, *levels[1:]], timeout=SHORT) as store:
+        levels[0].hangs = True
+        with pytest.raises(BackendError, match="no time is left for level 2; no time"):
+            await store.get(make_key())
         levels[0].hangs = False
+        stats = await store.get_stats()
+        assert [1, 0, 0] == [level["errors"] for level in stats["levels"]]
 
 
 async def test_a_level_may_have_a_limit_of_its_own(levels: list[Obedient]) -> None:
@@ -284,8 +305,8 @@ async def test_a_cancelled_look_up_ends_at_once(levels: list[Obedient]) -> None:
         assert call.cancelled()
     await idle()
     assert before == asyncio.all_tasks()
-    assert "closed" == (await store.get_stats())["levels"][1]["breaker"]
     levels[1].hangs = False
+    assert "closed" == (await store.get_stats())["levels"][1]["breaker"]
     await store.close()
 
 

@@ -254,6 +254,7 @@ async def test_what_outlived_its_time_behind_is_not_copied(
     clock.now = 5
     assert make_utterance() == await store.get(make_key())
     assert [False, False, True] == await held(levels)
+    assert [0] * 3 == [level["errors"] for level in (await store.get_stats())["levels"]]
 
 
 async def test_an_absurd_time_does_no_harm(

@@ -345,7 +345,10 @@ class TieredCacheBackend(CacheBackend):
         for number, level in enumerate(self._levels):
             if level.drops.covers(key):
                 continue
-            left = max(deadline - monotonic(), 0.0)
+            left = deadline - monotonic()
+            if left <= 0:  # that is not the fault of this level
+                failures.append(BackendError(f"no time is left for level {number + 1}"))
+                continue
             try:
                 found = await level.look_up(key, left=left, levels_left=len(self._levels) - number)
             except BackendError as error:
