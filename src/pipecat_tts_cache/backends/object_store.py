@@ -7,7 +7,6 @@
 """The store in a bucket or folder: one sound file an utterance, readable without this library."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,7 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.names import file_name
 from pipecat_tts_cache.backends.object_store_client import open_callers, open_url, require_obstore
-from pipecat_tts_cache.backends.object_store_listing import HEADS, Listing, StoredObject
+from pipecat_tts_cache.backends.object_store_listing import (
+    HEADS,
+    Listing,
+    StoredObject,
+    object_path,
+)
 from pipecat_tts_cache.backends.object_store_server import (
     ObjectStoreServer,
     fetch,
@@ -48,7 +52,6 @@ with suppress(ImportError):
 
 _LARGE = 1 << 20
 """Bytes that take more than a millisecond to check."""
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
 
@@ -64,11 +67,11 @@ class ObjectStoreCacheBackend(CacheBackend):
         ObjectStoreCacheBackend("file:///var/cache/tts")
         ObjectStoreCacheBackend(store=GCSStore("bucket", prefix="tts"))
 
-    An utterance is one object, ``{prefix}/{namespace}/{digest}``: WAV, FLAC or Ogg Opus with the
-    text as its title, and with all else in a comment, see `sound_file`. The name has no suffix, so
-    that a key has one object whatever it was written with: a look-up is one request, a new object
-    replaces the old one at once, and no stale one is left beside it. Players and CDNs go by the
-    media type that is set.
+    An utterance is one object, ``{prefix}/{namespace}/{digest}.speech``: WAV, FLAC or Ogg Opus with
+    the text as its title, and with all else in a comment, see `sound_file`. The suffix is always
+    the same, so that a key has one object whatever it was written with: a look-up is one request, a
+    new object replaces the old one at once, and no stale one is left beside it. Players and CDNs go
+    by the media type that is set.
 
     Each call has a time limit. When calls fail in a row the server is left alone for a while, in
     which every call raises `BackendUnavailableError` at once; then one call tries again. A damaged
@@ -130,7 +133,6 @@ class ObjectStoreCacheBackend(CacheBackend):
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)
         connection = open_callers(store) if store is not None else open_url(url, options)
-        self._takes_attributes = connection.takes_attributes
         self._server = ObjectStoreServer(
             connection,
             is_callers=store is not None,
@@ -180,7 +182,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         Raises:
             BackendError: If the server fails or takes longer than `timeout`.
         """
-        path = _path(key)
+        path = object_path(key)
         file = await self._look(lambda store: fetch(store, path))
         if file is None:
             return None
@@ -217,7 +219,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         """
         seconds = check_ttl(ttl)
         expires_at = None if seconds is None else self._wall_clock() + seconds
-        path = _path(key)
+        path = object_path(key)
         try:
             file = await self._write(key, replace(utterance, expires_at=expires_at))
         except RecordError:
@@ -258,7 +260,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         Raises:
             BackendError: If the server fails or takes longer than `timeout`.
         """
-        path = _path(key)
+        path = object_path(key)
         head = await self._look(lambda store: fetch_head(store, path))
         return head is not None and self._describe(head) is not None
 
@@ -293,7 +295,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         Raises:
             BackendError: If the server fails or takes longer than `write_timeout` for one.
         """
-        paths = [_path(key) for key in keys]
+        paths = [object_path(key) for key in keys]
         heads = await self._listing.heads(paths)
         there = {path: head for path, head in zip(paths, heads, strict=True) if head is not None}
         await self._listing.remove(list(there))
@@ -384,7 +386,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         return await asyncio.to_thread(write)
 
     def _attributes(self, key: CacheKey, file: SoundFile) -> dict[str, str] | None:
-        if not self._takes_attributes:
+        if self._server.is_folder:
             return None
         attributes = {
             "Content-Type": file.content_type,
@@ -413,12 +415,6 @@ class ObjectStoreCacheBackend(CacheBackend):
             return True
         except CorruptRecordError:
             return False
-
-
-def _path(key: CacheKey) -> str:
-    if _DIGEST.fullmatch(key.digest) is None:
-        raise ValueError("a digest is 64 hexadecimal digits in lower case")
-    return f"{file_name(key.namespace)}/{key.digest}"
 
 
 async def _read(key: CacheKey, file: bytes) -> Utterance:

@@ -54,13 +54,13 @@ class Connection(NamedTuple):
         connect: Makes one. That may take some 10 ms, or touch the disk.
         keeps: Whether one that was made holds connections that may die, so that a fresh one is
             better after a failure.
-        takes_attributes: Whether objects can have a media type and the like.
+        is_folder: Whether it is a folder, whose files have no media type and the like.
     """
 
     name: str
     connect: Callable[[], Any]
     keeps: bool
-    takes_attributes: bool
+    is_folder: bool
 
 
 def require_obstore() -> None:
@@ -88,7 +88,7 @@ def open_url(url: object, options: Mapping[str, Any]) -> Connection:
         How to open it. The options have been tried out.
 
     Raises:
-        TypeError: If the URL is no string.
+        TypeError: If the URL is no string, or `client_options` no map.
         ValueError: If it is none of those that are known, or an option is unknown or wrong. The
             message holds no value of any option.
     """
@@ -97,16 +97,16 @@ def open_url(url: object, options: Mapping[str, Any]) -> Connection:
     if parts.scheme == "memory":
         _refuse_options(parts, options)
         store = _class("MemoryStore")()
-        return Connection("memory:///", lambda: store, keeps=False, takes_attributes=True)
+        return Connection("memory:///", lambda: store, keeps=False, is_folder=False)
     if parts.scheme == "file":
         _refuse_options(parts, options)
         folder = unquote(parts.path)
         return Connection(
-            f"file://{folder}", partial(_open_folder, folder), keeps=False, takes_attributes=False
+            f"file://{folder}", partial(_open_folder, folder), keeps=False, is_folder=True
         )
     connect = partial(_open_bucket, parts, options)
     name = describe(connect())
-    return Connection(name, connect, keeps=True, takes_attributes=True)
+    return Connection(name, connect, keeps=True, is_folder=False)
 
 
 def open_callers(store: Any) -> Connection:
@@ -127,7 +127,9 @@ def open_callers(store: Any) -> Connection:
             f"store must be one of obstore's {', '.join(kinds)}, not {type(store).__name__}"
         )
     is_folder = isinstance(store, _class("LocalStore"))
-    return Connection(describe(store), lambda: store, keeps=False, takes_attributes=not is_folder)
+    if is_folder and getattr(store, "prefix", None) is None:
+        raise ValueError("a LocalStore without a prefix would be all of the disk: name a folder")
+    return Connection(describe(store), lambda: store, keeps=False, is_folder=is_folder)
 
 
 def describe(store: Any) -> str:
@@ -206,7 +208,7 @@ def _open_folder(folder: str) -> Any:
 
 
 def _open_bucket(parts: SplitResult, options: Mapping[str, Any]) -> Any:
-    client = {**(options.get("client_options") or {})}
+    client: dict[str, Any] = {**(options.get("client_options") or {})}
     client |= {name: value for name, value in options.items() if name in _OF_THE_CLIENT}
     rest = {name: value for name, value in options.items() if name not in _OF_THE_CLIENT}
     if str(options.get("endpoint", "")).startswith("http://"):

@@ -7,11 +7,16 @@
 """Many objects of a bucket at a time: listed, counted, looked into and removed."""
 
 import asyncio
+import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import islice
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
+from pipecat_tts_cache.backends.entry import CacheKey
 from pipecat_tts_cache.backends.names import file_name
 from pipecat_tts_cache.backends.object_store_server import ObjectStoreServer, fetch_head, remove
 
@@ -23,7 +28,13 @@ MAX_COUNTED = 10 * PAGE
 """Objects that are counted at most."""
 _BATCH = 250
 """Objects that one request removes, where a store can; Azure takes 256."""
-_OURS = re.compile(r"([^/]+)/([0-9a-f]{64})")
+_SUFFIX = ".speech"
+"""Tells our objects from others' that are named by a digest, as many are."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"([0-9a-f]{64})\.speech")
+_FOLDER = re.compile(r"[a-z0-9_%~-]{1,160}")
+
+_Turn = Callable[[Any], Awaitable[list[tuple[str, int]] | None]]
 
 
 class StoredObject(NamedTuple):
@@ -68,16 +79,9 @@ class Listing:
             BackendError: If the server fails or takes too long for a page.
         """
         prefix = None if namespace is None else file_name(namespace)
-        stream: Any = None
-
-        async def turn(store: Any) -> Any:
-            nonlocal stream
-            if stream is None:
-                stream = aiter(store.list(prefix, chunk_size=PAGE))
-            return await anext(stream, None)
-
+        turn = _turn_folder(prefix) if self._server.is_folder else _turn_bucket(prefix)
         while (page := await self._server.ask(turn, within=self._within)) is not None:
-            objects = [_ours(each["path"], each["size"]) for each in page]
+            objects = [_ours(path, size) for path, size in page]
             yield [each for each in objects if each is not None]
 
     async def count(self) -> dict[str, Any]:
@@ -141,6 +145,68 @@ class Listing:
             await self._server.ask(partial(remove, paths=batch), within=self._within)
 
 
+def object_path(key: CacheKey) -> str:
+    """Name the object of a key.
+
+    Args:
+        key: The key.
+
+    Returns:
+        Its name, below the prefix of the store.
+
+    Raises:
+        ValueError: If the digest is none.
+    """
+    if _DIGEST.fullmatch(key.digest) is None:
+        raise ValueError("a digest is 64 hexadecimal digits in lower case")
+    return f"{file_name(key.namespace)}/{key.digest}{_SUFFIX}"
+
+
 def _ours(path: str, size: int) -> StoredObject | None:
-    name = _OURS.fullmatch(path)
-    return None if name is None else StoredObject(path, name[1], name[2], size)
+    folder, _, file = path.partition("/")
+    name = _FILE.fullmatch(file)
+    if name is None or _FOLDER.fullmatch(folder) is None:
+        return None
+    return StoredObject(path, folder, name[1], size)
+
+
+def _turn_bucket(prefix: str | None) -> _Turn:
+    """Make what turns the pages of a listing by obstore."""
+    stream: Any = None
+
+    async def turn(store: Any) -> list[tuple[str, int]] | None:
+        nonlocal stream
+        if stream is None:
+            stream = aiter(store.list(prefix, chunk_size=PAGE))
+        page = await anext(stream, None)
+        return None if page is None else [(each["path"], each["size"]) for each in page]
+
+    return turn
+
+
+def _turn_folder(prefix: str | None) -> _Turn:
+    """Make what turns the pages of a folder, where obstore gives up at a file with an odd name."""
+    files: Iterator[tuple[str, int]] | None = None
+
+    async def turn(store: Any) -> list[tuple[str, int]] | None:
+        nonlocal files
+        if files is None:
+            files = _walk(str(store.prefix), prefix)
+        return await asyncio.to_thread(list, islice(files, PAGE)) or None
+
+    return turn
+
+
+def _walk(root: str, folder: str | None) -> Iterator[tuple[str, int]]:
+    for name in [folder] if folder is not None else [each.name for each in _scan(root)]:
+        for each in _scan(f"{root}/{name}"):
+            if _FILE.fullmatch(each.name) is not None:
+                with suppress(FileNotFoundError):
+                    if S_ISREG((found := each.stat()).st_mode):
+                        yield f"{name}/{each.name}", found.st_size
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+        return list(found)
+    return []

@@ -77,6 +77,7 @@ class ObjectStoreServer(RemoteServer):
             client=connection.connect() if is_callers else None,
             breaker=breaker,
         )
+        self.is_folder = connection.is_folder
         self._connection = connection
         self._theirs = (BaseError, OSError, EOFError, NotImplementedError, ValueError)
         self._max_connections = max_connections
@@ -152,15 +153,19 @@ def explain(error: Exception) -> Exception:
         return RefusedError(os.strerror(int(number[1])))
     if isinstance(error, OSError) and error.errno is not None:
         return RefusedError(os.strerror(error.errno))
-    return FailedError(_explain_silence(text))
+    return _explain_words(text)
 
 
-def _explain_silence(text: str) -> str:
+def _explain_words(text: str) -> Exception:
+    if "invalid path" in text:
+        return RefusedError(
+            "an object in it has a name that cannot be listed: give the store a prefix of its own"
+        )
     if "without LOCATION" in text:
-        return "sent on to nowhere: is the region right?"
+        return RefusedError("sent on to nowhere: is the region right?")
     if any(each in text for each in _IDENTITY_SERVERS):
-        return "no credentials in the environment, and no server gives any"
-    return "not reached, broken off, or what was said is no answer"
+        return FailedError("no credentials in the environment, and no server gives any")
+    return FailedError("not reached, broken off, or what was said is no answer")
 
 
 def _explain_status(status: int, words: str, code: re.Match[str] | None) -> Exception:
@@ -254,7 +259,7 @@ async def remove(store: Any, paths: list[str]) -> None:
 def _is_empty(text: str) -> bool:
     """Tell whether an object has no beginning, by what is said when it is asked for."""
     status = _STATUS.search(text)
-    return "range was invalid" in text if status is None else status[2] == _NO_SUCH_RANGE
+    return "StartTooLarge" in text if status is None else status[2] == _NO_SUCH_RANGE
 
 
 def _whole(data: bytes, size: int) -> bytes:
