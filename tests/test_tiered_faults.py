@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipecat_tts_cache.backends import CacheKey, MemoryCacheBackend, TieredCacheBackend
-from pipecat_tts_cache.backends.tiered import Level
+from pipecat_tts_cache.backends import CacheKey, Level, MemoryCacheBackend, TieredCacheBackend
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.store import Store

@@ -128,11 +128,12 @@ async def test_what_a_bot_stores_itself_stays_in_its_memory(
     """Its own news do not take from it what it just stored, and a hit there asks nobody."""
     one, other = bots
     heard: list[tuple[str | None, str | None]] = []
-    other.redis.on_removal(lambda *what: heard.append(what))
+    one.redis.on_removal(lambda *what: heard.append(what))
     await one.store.set(KEY, OLD)
-    await eventually(lambda: tuple(KEY) in heard)
     await other.store.set(make_key("marker"), OLD)  # whoever hears this has heard its own before
-    await eventually(lambda: one.memory.exists(KEY))
+    await eventually(lambda: tuple(make_key("marker")) in heard)
+    await idle()
+    assert await one.memory.exists(KEY)
     before = await commands(server)
     for _ in range(5):
         assert OLD == await one.store.get(KEY)

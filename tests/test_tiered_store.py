@@ -17,10 +17,10 @@ import pytest
 from pipecat_tts_cache.backends import (
     CacheBackend,
     CacheKey,
+    Level,
     MemoryCacheBackend,
     TieredCacheBackend,
 )
-from pipecat_tts_cache.backends.tiered import Level
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance

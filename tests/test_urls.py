@@ -19,6 +19,7 @@ from pipecat_tts_cache import backends
 from pipecat_tts_cache.backends import (
     CacheBackend,
     DiskCacheBackend,
+    Level,
     MemoryCacheBackend,
     ObjectStoreCacheBackend,
     PostgresCacheBackend,
@@ -26,7 +27,6 @@ from pipecat_tts_cache.backends import (
     TieredCacheBackend,
     open_backend,
 )
-from pipecat_tts_cache.backends.tiered import Level
 from pipecat_tts_cache.backends.url_options import options_of
 from pipecat_tts_cache.errors import MissingExtraError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance

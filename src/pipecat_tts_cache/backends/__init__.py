@@ -17,10 +17,16 @@ from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.memory import MemoryCacheBackend
 
 if TYPE_CHECKING:
+    from pipecat_tts_cache.backends.disk import DiskCacheBackend
+    from pipecat_tts_cache.backends.object_store import ObjectStoreCacheBackend
+    from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
     from pipecat_tts_cache.backends.redis import RedisCacheBackend
+    from pipecat_tts_cache.backends.tiered import Level, TieredCacheBackend
+    from pipecat_tts_cache.backends.urls import open_backend
 
 _STORES = {
     "DiskCacheBackend": "disk",
+    "Level": "tiered",
     "ObjectStoreCacheBackend": "object_store",
     "PostgresCacheBackend": "postgres",
     "RedisCacheBackend": "redis",
@@ -33,6 +39,7 @@ __all__ = [
     "CacheKey",
     "DiskCacheBackend",
     "Entry",
+    "Level",
     "MemoryCacheBackend",
     "ObjectStoreCacheBackend",
     "PostgresCacheBackend",
