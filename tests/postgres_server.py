@@ -17,6 +17,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -33,7 +34,17 @@ from tests.servers import free_port, wait_for
 USER = "tester"
 DATABASE = "speech"
 _PLACES = ("usr/lib/postgresql/*/bin", "opt/homebrew/opt/postgresql*/bin", "usr/pgsql-*/bin")
-_WIPE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+GUARDED = "guarded"
+"""A role that has to give a password."""
+STRANGER = "stranger"
+"""A role that may not connect."""
+_RULES = f"""
+host all {GUARDED} 127.0.0.1/32 scram-sha-256
+host all {STRANGER} 127.0.0.1/32 reject
+"""
+_WIPE = """
+DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public
+"""
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -86,9 +97,11 @@ class PostgresServer:
         # pytest's own folders are closed to other users.
         self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._servant = _servant()
-        if self._servant:
-            os.chown(self.directory, self._servant["user"], self._servant["group"])
-        self._run("initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--no-locale")
+        self.hand_over(self.directory)
+        options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1")
+        self._run("initdb", f"--username={USER}", *options)
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(_RULES + rules.read_text(encoding="utf-8"), encoding="utf-8")
 
     @property
     def data(self) -> Path:
@@ -99,7 +112,14 @@ class PostgresServer:
         return self.url_of()
 
     def url_of(self, *, user: str = USER, database: str = DATABASE, port: int | None = None) -> str:
+        """The DSN for a user, who may be followed by a colon and a password."""
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
+
+    def hand_over(self, path: Path) -> None:
+        """Let the user that the server runs as have a file, and nobody else."""
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if self._servant:
+            os.chown(path, self._servant["user"], self._servant["group"])
 
     def start(self) -> "PostgresServer":
         """Start the server and wait until it takes connections."""
@@ -238,3 +258,65 @@ async def own_postgres(
     await _mortal_postgres.query(_WIPE)
     yield _mortal_postgres
     await asyncio.to_thread(_mortal_postgres.revive)
+
+
+class Pgbouncer:
+    """A pgbouncer that hands a connection to another client after each transaction."""
+
+    def __init__(self, server: PostgresServer, program: str) -> None:
+        self.port = free_port()
+        self.url = server.url_of(port=self.port)
+        self.directory = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
+        servant = _servant()
+        (self.directory / "users").write_text(f'"{USER}" ""', encoding="utf-8")
+        options = _POOLING | {
+            "listen_port": self.port,
+            "auth_file": self.directory / "users",
+            "logfile": self.directory / "log",
+        }
+        settings = self.directory / "settings"
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\n"
+            + "\n".join(f"{name} = {value}" for name, value in options.items()),
+            encoding="utf-8",
+        )
+        for path in (self.directory, *self.directory.iterdir()) if servant else ():
+            os.chown(path, servant["user"], servant["group"])
+        self._process = subprocess.Popen(
+            [program, settings], cwd=self.directory, stderr=subprocess.DEVNULL, **servant
+        )
+        wait_for(self._listens, "pgbouncer")
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, f"it ended: see {self.directory}/log"
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.directory)
+
+
+_POOLING = {
+    "listen_addr": "127.0.0.1",
+    "unix_socket_dir": "",
+    "auth_type": "trust",
+    "pool_mode": "transaction",
+    "default_pool_size": 3,
+    "server_round_robin": 1,  # as bad as it can be: never the same connection twice in a row
+}
+
+
+@pytest.fixture
+def pgbouncer(postgres: PostgresServer) -> Iterator[Pgbouncer]:
+    """A pooler in front of a server with nothing on it."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        reason = "pgbouncer is not installed: apt install pgbouncer, brew install pgbouncer"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    pooler = Pgbouncer(postgres, program)
+    yield pooler
+    pooler.stop()

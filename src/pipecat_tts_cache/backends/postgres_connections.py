@@ -199,8 +199,10 @@ class OwnConnections(Connections):
         """
         self._connect = connect
         self._names = Names()
+        self._max_connections = max_connections
         self._slots = asyncio.Semaphore(max_connections)
-        self._idle: list[tuple[float, Any]] = []
+        self._idle: list[tuple[float, Connection]] = []
+        self._late: set[asyncio.Task[Connection]] = set()
         self._closed = False
 
     async def take(self) -> Any:
@@ -212,33 +214,59 @@ class OwnConnections(Connections):
                 if not connection.is_closed():
                     return connection
                 connection.terminate()  # which it does not do by itself: tidy up
-            return Connection(await self._connect(), self._names)
+            return await self._open()
         except BaseException:
             self._slots.release()
             raise
 
     async def give_back(self, connection: Any) -> None:
-        """Keep a connection, and let go of those that were idle for long."""
+        """Keep a connection for the next call."""
         self._slots.release()
-        now = time.monotonic()
-        if connection.is_closed() or self._closed:
-            connection.terminate()
-        else:
-            self._idle.append((now, connection))
-        while self._idle and self._idle[0][0] < now - _MAX_IDLE:
-            self._idle.pop(0)[1].terminate()
+        self._keep(connection)
 
     def drop(self) -> None:
-        """Cut those connections that nobody uses."""
+        """Cut those connections that nobody uses, and those that nobody waits for."""
         while self._idle:
             self._idle.pop()[1].terminate()
+        for task in self._late:
+            task.cancel()
 
     async def close(self) -> None:
         """Take leave of the server; calls under way end first."""
         self._closed = True
         idle = [connection for _, connection in self._idle]
         self._idle.clear()
-        await asyncio.gather(*(connection.close() for connection in idle), return_exceptions=True)
+        self.drop()
+        leaving = (connection.close() for connection in idle)
+        await asyncio.gather(*leaving, *self._late, return_exceptions=True)
+
+    async def _open(self) -> Connection:
+        """Open a connection. Whoever gives up waiting for it leaves it to the next call."""
+        task = asyncio.get_running_loop().create_task(self._connected())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._late.add(task)
+            task.add_done_callback(self._came_late)
+            raise
+
+    async def _connected(self) -> Connection:
+        return Connection(await self._connect(), self._names)
+
+    def _came_late(self, task: "asyncio.Task[Connection]") -> None:
+        self._late.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self._keep(task.result())
+
+    def _keep(self, connection: Connection) -> None:
+        """Keep a connection, and let go of those that were idle for long."""
+        now = time.monotonic()
+        if connection.is_closed() or self._closed or len(self._idle) >= self._max_connections:
+            connection.terminate()
+        else:
+            self._idle.append((now, connection))
+        while self._idle and self._idle[0][0] < now - _MAX_IDLE:
+            self._idle.pop(0)[1].terminate()
 
 
 class PoolConnections(Connections):
