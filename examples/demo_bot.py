@@ -7,12 +7,13 @@
 """A bot that remembers what it has said: no keys, no servers, no microphone.
 
     python examples/demo_bot.py
+    python examples/demo_bot.py --disk
     python examples/demo_bot.py --redis redis://localhost:6379/0
 
 Two callers ask the same things. What the bot said to the first it does not have to synthesise for
-the second, nor what it has already said to the first. Everything but the people and the model is
-real: Pipecat's pipeline and its context, the cache, and the speech, by espeak-ng. What was said is
-written to a WAV file, with captions.
+the second, nor what it has already said to the first; nor, with --disk, what it has said in an
+earlier run. Everything but the people and the model is real: Pipecat's pipeline and its context,
+the cache, and the speech, by espeak-ng. What was said is written to a WAV file, with captions.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from loguru import logger
 
 _FAST = 40.0
+_BESIDE_THE_OUTPUT = Path()
 _FAILED, _UNUSABLE, _INTERRUPTED = 1, 2, 130
 
 
@@ -30,7 +32,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="A bot that remembers what it has said: no keys, no servers, no microphone.",
     )
-    parser.add_argument("--redis", metavar="URL", help="keep speech in Redis, not in memory")
+    store = parser.add_mutually_exclusive_group()
+    store.add_argument(
+        "--disk", metavar="DIR", type=Path, nargs="?", const=_BESIDE_THE_OUTPUT,
+        help="keep speech on disk, in this folder or else in a folder 'speech' where the output "
+        "goes: the second run starts with what the first has said. Delete the folder to start anew",
+    )  # fmt: skip
+    store.add_argument("--redis", metavar="URL", help="keep speech in Redis, not in memory")
     parser.add_argument(
         "--keep", action="store_true", help="with --redis: start with what earlier runs have said"
     )
@@ -85,11 +93,13 @@ def main() -> int:
     # Pipecat is imported here: --help need not wait for it, nor show its banner.
     from demo.session import DemoError, Options, run  # noqa: PLC0415
 
+    beside = arguments.output / "speech"
     options = Options(
         output=arguments.output,
         speed=arguments.speed,
         provider_latency=arguments.provider_latency / 1000,
         voice=arguments.voice,
+        disk=beside if arguments.disk is _BESIDE_THE_OUTPUT else arguments.disk,
         redis=arguments.redis,
         keep=arguments.keep,
     )

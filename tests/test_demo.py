@@ -219,6 +219,37 @@ def test_demo_remembers_in_redis(espeak: None, server: Server, tmp_path: Path) -
         assert {"cached"} == {row.source for row in rows}, second.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [(["--disk"], "demo-output/speech"), (["--disk", "kept here"], "kept here")],
+)
+def test_demo_remembers_on_disk(
+    espeak: None, tmp_path: Path, arguments: list[str], folder: str
+) -> None:
+    """With --disk a second run has nothing left to synthesise."""
+    first, second = run_demo(tmp_path, *arguments), run_demo(tmp_path, *arguments)
+    for demo in (first, second):
+        assert (0, "") == (demo.code, demo.errors), demo.output
+        assert f"disk, {folder}" in demo.output
+        assert {"ok"} == demo.checks()
+    assert "the cache is empty" in first.output
+    assert "the cache holds what earlier runs have said" in second.output
+    assert (tmp_path / folder / "speech-1.sqlite3").exists()
+    if "The store failed" not in first.output + second.output:  # as it may, on a machine in need
+        assert "live" in {row.source for call in first.calls() for row in call}
+        rows = [row for call in second.calls() for row in call]
+        assert {"cached"} == {row.source for row in rows}, second.output
+
+
+def test_demo_goes_on_without_its_disk(espeak: None, tmp_path: Path) -> None:
+    """With a folder that cannot be made the demo says so, speaks live, and ends well."""
+    (tmp_path / "file").touch()
+    demo = run_demo(tmp_path, "--disk", "file/speech")
+    assert (0, "") == (demo.code, demo.errors), demo.output
+    assert "The store does not answer" in demo.output
+    assert {"live"} == {row.source for call in demo.calls() for row in call}
+
+
 def test_demo_is_pretty_in_a_terminal(espeak: None, tmp_path: Path) -> None:
     """In a terminal there are colours and bars, and sentences fill up word by word."""
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
@@ -260,7 +291,10 @@ def test_demo_refuses_in_a_line(
     assert f"demo_bot.py: {message}" in demo.errors
 
 
-@pytest.mark.parametrize("arguments", [["--speed", "0"], ["--provider-latency", "-1"], ["--x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--speed", "0"], ["--provider-latency", "-1"], ["--x"], ["--disk", "d", "--redis", "r"]],
+)
 def test_demo_refuses_wrong_options(tmp_path: Path, arguments: list[str]) -> None:
     """Options that make no sense end with usage and exit code 2."""
     done = run(str(EXAMPLES / "demo_bot.py"), *arguments, cwd=tmp_path)

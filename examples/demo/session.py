@@ -18,7 +18,7 @@ from demo.figures import checks, figures, store_failures
 from demo.script import ORDERS
 from demo.show import Show
 from pipecat_tts_cache import CacheBackend, MemoryCacheBackend
-from pipecat_tts_cache.backends import RedisCacheBackend
+from pipecat_tts_cache.backends import DiskCacheBackend, RedisCacheBackend
 from pipecat_tts_cache.errors import BackendError, MissingExtraError
 
 _NAMESPACE = "demo"
@@ -28,7 +28,7 @@ _REMARKS = (
     "the cache is empty; what is said twice is synthesised once",
     "another caller, the same questions; only what is new is synthesised",
 )
-_REMARK_KEPT = "the cache holds what earlier runs have said"
+_REMARKS_KEPT = ("the cache holds what earlier runs have said",) * 2
 
 
 class DemoError(Exception):
@@ -44,7 +44,8 @@ class Options:
         speed: How much faster than real time the calls go.
         provider_latency: Seconds before each live synthesis.
         voice: A voice of espeak-ng.
-        redis: The URL of a Redis server, or None to keep speech in memory.
+        disk: The folder of a disk store, or None.
+        redis: The URL of a Redis server, or None. With neither, speech is in memory.
         keep: Whether to start with what the store holds from earlier runs.
     """
 
@@ -52,6 +53,7 @@ class Options:
     speed: float
     provider_latency: float
     voice: str
+    disk: Path | None
     redis: str | None
     keep: bool
 
@@ -75,16 +77,18 @@ async def run(options: Options) -> bool:
         show.title(
             {
                 "voice": f"espeak-ng, {options.voice}",
-                "store": "memory" if options.redis is None else "Redis",
+                "store": _name_store(options),
                 "pace": f"{options.speed:g}x real time",
                 "provider latency": f"{options.provider_latency * 1000:g} ms, simulated",
             }
         )
-        await _empty(backend, options, show)
-        calls = [await _hold(number, backend, options, show) for number in range(len(ORDERS))]
+        remarks = _REMARKS if await _begin(backend, options, show) else _REMARKS_KEPT
+        calls = [
+            await _hold(number, backend, options, show, remarks) for number in range(len(ORDERS))
+        ]
     show.heading("What it comes to")
     show.figures(_CALLS, figures(calls, provider_latency=options.provider_latency))
-    results = checks(calls, was_empty=not options.keep)
+    results = checks(calls, was_empty=remarks is _REMARKS)
     show.heading("Checked")
     show.checks(results)
     show.heading("What was said")
@@ -104,7 +108,15 @@ async def _prepare(options: Options) -> None:
         raise DemoError(f"{options.output} cannot be written to: {error.strerror}") from error
 
 
+def _name_store(options: Options) -> str:
+    if options.disk is not None:
+        return f"disk, {options.disk}"
+    return "memory" if options.redis is None else "Redis"
+
+
 def _open_store(options: Options) -> CacheBackend:
+    if options.disk is not None:
+        return DiskCacheBackend(options.disk)
     if options.redis is None:
         return MemoryCacheBackend()
     try:
@@ -113,19 +125,32 @@ def _open_store(options: Options) -> CacheBackend:
         raise DemoError(f"--redis: {error}") from error
 
 
-async def _empty(backend: CacheBackend, options: Options, show: Show) -> None:
-    """Start cold, unless the user wants it warm; and find out whether the store is there."""
+async def _begin(backend: CacheBackend, options: Options, show: Show) -> bool:
+    """Start cold, unless the user wants it warm; and find out whether the store is there.
+
+    Returns:
+        Whether the cache is empty.
+    """
     try:
+        if options.disk is not None:
+            return not [entry async for entry in backend.entries(_NAMESPACE)]
         if options.keep:
             await backend.get_stats()
         else:
             await backend.clear(_NAMESPACE)
     except BackendError as error:
         show.notice(f"The store does not answer ({error}). The bot speaks all the same, live.")
+    return not options.keep
 
 
-async def _hold(number: int, backend: CacheBackend, options: Options, show: Show) -> CallRecord:
-    show.call(_CALLS[number], _REMARK_KEPT if options.keep else _REMARKS[number])
+async def _hold(
+    number: int,
+    backend: CacheBackend,
+    options: Options,
+    show: Show,
+    remarks: tuple[str, ...],
+) -> CallRecord:
+    show.call(_CALLS[number], remarks[number])
     call = Call(
         ORDERS[number],
         backend=backend,
