@@ -171,7 +171,8 @@ def _split(url: object) -> SplitResult:
             "credentials do not belong into the URL, where logs may show them: set them in the "
             "environment, or pass them as options"
         )
-    if parts.fragment or (parts.scheme in _CLASSES) != bool(parts.netloc):
+    has_bucket = bool(parts.netloc) and parts.port is None
+    if parts.fragment or (parts.scheme in _CLASSES) != has_bucket:
         raise ValueError(_EXPECTED)
     if parts.scheme == "file" and not parts.path.strip("/"):
         raise ValueError("a store in file:/// would be all of the disk: name a folder")
