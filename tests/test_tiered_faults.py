@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipecat_tts_cache.backends import CacheKey, Level, MemoryCacheBackend, TieredCacheBackend
+from pipecat_tts_cache.backends import CacheKey, CacheLevel, MemoryCacheBackend, TieredCacheBackend
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.store import Store
@@ -168,7 +168,7 @@ async def test_the_first_that_hangs_leaves_time_for_the_next(levels: list[Obedie
 
 async def test_who_is_left_no_time_has_not_failed(levels: list[Obedient]) -> None:
     """A level that takes all the time there is takes it from the others, and only it has failed."""
-    first = Level(levels[0], timeout=PATIENT)
+    first = CacheLevel(levels[0], timeout=PATIENT)
     async with TieredCacheBackend([first, *levels[1:]], timeout=SHORT) as store:
         levels[0].hangs = True
         with pytest.raises(BackendError, match="no time is left for level 2; no time"):
@@ -181,7 +181,7 @@ async def test_who_is_left_no_time_has_not_failed(levels: list[Obedient]) -> Non
 async def test_a_level_may_have_a_limit_of_its_own(levels: list[Obedient]) -> None:
     """A short limit of a level cuts it off, however much time there would be."""
     async with TieredCacheBackend(
-        [Level(levels[0], timeout=SHORT), levels[1]], timeout=PATIENT
+        [CacheLevel(levels[0], timeout=SHORT), levels[1]], timeout=PATIENT
     ) as store:
         await levels[1].set(make_key(), make_utterance())
         levels[0].hangs = True

@@ -17,7 +17,7 @@ import pytest
 from pipecat_tts_cache.backends import (
     CacheBackend,
     CacheKey,
-    Level,
+    CacheLevel,
     MemoryCacheBackend,
     TieredCacheBackend,
 )
@@ -86,7 +86,7 @@ SAME = memory()
         ([MemoryCacheBackend], TypeError, "not the class MemoryCacheBackend"),
         ([memory(), None], TypeError, "not NoneType"),
         ([SAME, SAME], ValueError, "must not be in more than one level"),
-        ([SAME, Level(SAME)], ValueError, "must not be in more than one level"),
+        ([SAME, CacheLevel(SAME)], ValueError, "must not be in more than one level"),
         ([SAME, TieredCacheBackend([memory(), SAME])], ValueError, "more than one level"),
     ],
 )
@@ -105,12 +105,12 @@ def test_nonsense_limits_are_refused(name: str, value: Any, error: type[Exceptio
             TieredCacheBackend([memory()], **{name: value})
     if name != "max_copies":
         with pytest.raises(error, match=name):
-            Level(memory(), **{name: value})
+            CacheLevel(memory(), **{name: value})
 
 
 def test_it_shows_its_levels() -> None:
     """Its repr tells what it is made of."""
-    store = TieredCacheBackend([MemoryCacheBackend(5, max_bytes=7), Level(memory(), ttl=3)])
+    store = TieredCacheBackend([MemoryCacheBackend(5, max_bytes=7), CacheLevel(memory(), ttl=3)])
     assert f"TieredCacheBackend([MemoryCacheBackend(5, max_bytes=7), {memory()!r}])" == repr(store)
 
 
@@ -212,7 +212,7 @@ async def test_each_level_has_a_time_to_live_of_its_own(clock: Clock) -> None:
     """The shorter one of a level's and an utterance's counts; what is behind fills the front."""
     levels = [Obedient(clock=clock), Obedient(clock=clock)]
     store = TieredCacheBackend(
-        [Level(levels[0], ttl=10), levels[1]], timeout=60, wall_clock=clock.wall
+        [CacheLevel(levels[0], ttl=10), levels[1]], timeout=60, wall_clock=clock.wall
     )
     async with store:
         await store.set(make_key("for ever"), make_utterance())

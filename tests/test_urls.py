@@ -18,8 +18,8 @@ import pipecat_tts_cache
 from pipecat_tts_cache import backends
 from pipecat_tts_cache.backends import (
     CacheBackend,
+    CacheLevel,
     DiskCacheBackend,
-    Level,
     MemoryCacheBackend,
     ObjectStoreCacheBackend,
     PostgresCacheBackend,
@@ -184,7 +184,7 @@ def test_every_option_can_be_written(made: Made) -> None:
     for kind in CLASSES:
         parameters = inspect.signature(kind).parameters
         assert parameters.keys() - objects == options_of(kind).keys() - objects
-    assert {"ttl", "timeout", "write_timeout"} == options_of(Level).keys()
+    assert {"ttl", "timeout", "write_timeout"} == options_of(CacheLevel).keys()
 
 
 async def test_stores_are_really_opened(tmp_path: Path, server: Server) -> None:

@@ -45,6 +45,7 @@ from pipecat_tts_cache.utterance import Utterance, Word
 
 if TYPE_CHECKING:
     from pipecat_tts_cache.backends import (
+        CacheLevel,
         DiskCacheBackend,
         ObjectStoreCacheBackend,
         PostgresCacheBackend,
@@ -62,6 +63,7 @@ __all__ = [
     "CacheControl",
     "CacheError",
     "CacheKey",
+    "CacheLevel",
     "Copied",
     "CorruptRecordError",
     "DiskCacheBackend",

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from pipecat_tts_cache.backends.object_store import ObjectStoreCacheBackend
     from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
     from pipecat_tts_cache.backends.redis import RedisCacheBackend
-    from pipecat_tts_cache.backends.tiered import Level, TieredCacheBackend
+    from pipecat_tts_cache.backends.tiered import TieredCacheBackend
+    from pipecat_tts_cache.backends.tiered_level import CacheLevel
     from pipecat_tts_cache.backends.urls import open_backend
 
 _STORES = {
     "DiskCacheBackend": "disk",
-    "Level": "tiered",
+    "CacheLevel": "tiered_level",
     "ObjectStoreCacheBackend": "object_store",
     "PostgresCacheBackend": "postgres",
     "RedisCacheBackend": "redis",
@@ -37,9 +38,9 @@ _STORES = {
 __all__ = [
     "CacheBackend",
     "CacheKey",
+    "CacheLevel",
     "DiskCacheBackend",
     "Entry",
-    "Level",
     "MemoryCacheBackend",
     "ObjectStoreCacheBackend",
     "PostgresCacheBackend",

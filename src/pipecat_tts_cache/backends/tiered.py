@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.tiered_copies import Copies, Reading, Scope
 from pipecat_tts_cache.backends.tiered_level import (
+    CacheLevel,
     GuardedLevel,
-    Level,
     failures_in,
     together,
 )
@@ -40,7 +40,7 @@ class TieredCacheBackend(CacheBackend):
     in all levels and removed from all::
 
         TieredCacheBackend([MemoryCacheBackend(), RedisCacheBackend()])
-        TieredCacheBackend([Level(MemoryCacheBackend(), ttl=3600), RedisCacheBackend()])
+        TieredCacheBackend([CacheLevel(MemoryCacheBackend(), ttl=3600), RedisCacheBackend()])
 
     A level that fails or hangs is passed over, and left alone for a while: a call goes well as long
     as one level answers. Only what removes something raises unless every level did it.
@@ -55,7 +55,7 @@ class TieredCacheBackend(CacheBackend):
 
     def __init__(
         self,
-        levels: Sequence[CacheBackend | Level],
+        levels: Sequence[CacheBackend | CacheLevel],
         *,
         timeout: float = 0.2,
         write_timeout: float = 5.0,
@@ -66,7 +66,7 @@ class TieredCacheBackend(CacheBackend):
         """Put stores behind one another.
 
         Args:
-            levels: The stores, the nearest first. Wrapped in `Level`, one has limits of its own.
+            levels: The stores, the nearest first. A `CacheLevel` gives one limits of its own.
             timeout: Seconds that a look-up may take in all levels together. Each level gets an
                 equal share of what those before it left over: of two that have to be asked, the
                 first has half of the time, and the second all that is left.
@@ -430,10 +430,10 @@ class TieredCacheBackend(CacheBackend):
             await level.insist(level.backend.clear, namespace, at_length=True)
 
 
-def _check_levels(levels: object) -> list[Level]:
+def _check_levels(levels: object) -> list[CacheLevel]:
     if isinstance(levels, str) or not isinstance(levels, Sequence):
         raise TypeError(f"levels must be a list of stores, not {type(levels).__name__}")
-    checked = [Level.of(level) for level in levels]
+    checked = [CacheLevel.of(level) for level in levels]
     if not checked:
         raise ValueError("levels must name a store at least")
     seen: set[int] = set()

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class CacheLevel:
     """A store as a level of a `TieredCacheBackend`.
 
     Parameters:
@@ -55,7 +55,7 @@ class Level:
                 check_seconds(name, getattr(self, name))
 
     @classmethod
-    def of(cls, level: "CacheBackend | Level") -> "Level":
+    def of(cls, level: "CacheBackend | CacheLevel") -> "CacheLevel":
         """Take a store for a level without further wishes.
 
         Args:
@@ -67,7 +67,7 @@ class Level:
         Raises:
             TypeError: If it is neither.
         """
-        return level if isinstance(level, Level) else cls(level)
+        return level if isinstance(level, CacheLevel) else cls(level)
 
 
 class GuardedLevel:
@@ -84,7 +84,7 @@ class GuardedLevel:
 
     def __init__(
         self,
-        level: Level,
+        level: CacheLevel,
         *,
         place: int,
         write_timeout: float,
