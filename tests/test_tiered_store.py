@@ -357,6 +357,19 @@ async def test_what_is_copied_while_listing_is_listed_once(
     assert 200 == len(seen)
 
 
+async def test_what_is_given_up_while_listing_is_listed(
+    store: TieredCacheBackend, levels: list[Obedient]
+) -> None:
+    """What the last level gives up in the middle of a listing, the front still tells."""
+    for i in range(10):
+        await store.set(make_key(f"{i}"), make_utterance(num_bytes=2))
+    seen = set()
+    async for entry in store.entries():
+        seen.add(entry.key)
+        await levels[2].clear()
+    assert levels[0].held == seen
+
+
 async def test_statistics_tell_of_every_level(
     store: TieredCacheBackend, levels: list[Obedient]
 ) -> None:
