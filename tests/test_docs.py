@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import asyncpg
 import pytest
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.tts_service import WebsocketTTSService
@@ -50,6 +51,9 @@ ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://github.com/omChauhanDev/pipecat-tts-cache/blob/main/"
 REDIS_URL = "redis://localhost:6379/0"
 REDIS_PAGE = "docs/store-redis.md"
+POSTGRES_URL = "postgresql://bot:secret@localhost:5432/speech"
+POSTGRES_PAGE = "docs/store-postgres.md"
+"""Its snippets are run by tests/test_postgres_docs.py."""
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,15 +104,16 @@ RUNNABLE = {page: list(snippets(page, "python")) for page in PAGES if any(snippe
 WANT_REDIS = [page for page, code in RUNNABLE.items() if any(REDIS_URL in each for _, each in code)]
 
 
-async def run_page(page: str, redis_url: str = "") -> None:
+async def run_page(page: str, redis_url: str = "", postgres_url: str = "") -> None:
     """Run the snippets of a page, each behind those before it."""
     names: dict[str, Any] = {"__name__": "snippet"}
     for line, code in RUNNABLE[page]:
-        await run(code.replace(REDIS_URL, redis_url), page, line, names)
+        real = code.replace(REDIS_URL, redis_url).replace(POSTGRES_URL, postgres_url)
+        await run(real, page, line, names)
     await close_stores(names)
 
 
-@pytest.mark.parametrize("page", [page for page in RUNNABLE if page not in WANT_REDIS])
+@pytest.mark.parametrize("page", sorted(RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE}))
 async def test_python_snippets_run(page: str) -> None:
     """Every snippet of a page runs."""
     await run_page(page)
@@ -254,6 +259,7 @@ async def test_examples_in_docstrings_run(documented: str) -> None:
         "__name__": "example",
         "ask": ask,
         "breaker": CircuitBreaker(),
+        "pool": asyncpg.create_pool(POSTGRES_URL),  # nobody waits for it: it connects to nothing
     }
     await run(EXAMPLES[documented], documented, 0, names)
 
