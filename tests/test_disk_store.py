@@ -245,6 +245,52 @@ async def test_a_newcomer_is_refused_at_the_cost_of_what_is_worth_more(tmp_path:
     assert floor > risen
 
 
+async def test_uses_of_what_went_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was often said and comes back need not begin anew, unless it was to leave no trace."""
+    monkeypatch.setattr("pipecat_tts_cache.backends.disk_room.REMEMBERED", 3)
+    often, other = make_key("often", "n"), make_key("other", "n")
+
+    async def uses(store: DiskCacheBackend) -> int | None:
+        await store.set(often, make_utterance(num_bytes=60_000))
+        (entry,) = [entry async for entry in store.entries() if entry.key == often]
+        return entry.uses
+
+    async with open_store(tmp_path, max_bytes=100_000, eviction="lru") as store:
+        assert 0 == await uses(store)
+        for _ in range(3):
+            await store.get(often)
+        for name in ("1", "2", "3"):
+            await store.set(make_key(name), make_utterance(num_bytes=60_000))
+        assert 4 == await uses(store)
+        await store.set(other, make_utterance(num_bytes=60_000))
+        await store.delete(often)
+        assert 0 == await uses(store)
+        await store.set(other, make_utterance(num_bytes=60_000))
+        await store.clear("n")
+        assert 0 == await uses(store)
+        for name in ("1", "2", "3", "4", "5"):
+            await store.set(make_key(name), make_utterance(num_bytes=60_000))
+        assert 0 == await uses(store)
+
+
+async def test_an_expired_one_may_be_stored_anew_in_a_full_store(tmp_path: Path) -> None:
+    """However many have expired with it, it is there, once, and the totals are right."""
+    now = 1000.0
+    async with open_store(tmp_path, max_bytes=300_000, wall_clock=lambda: now) as store:
+        for seed in range(70):
+            now += 0.001
+            await store.set(make_key(str(seed)), make_utterance(seed, num_bytes=2_000), ttl=10)
+        now += 11
+        last = make_utterance(7, num_bytes=250_000)
+        assert await store.set(make_key("40"), last)
+        assert last == await store.get(make_key("40"))
+        stats = await store.get_stats()
+    assert 1 == stats["entries"]
+    assert 71 - stats["expirations"] == check(tmp_path)
+
+
 async def test_an_expired_one_makes_room_first(tmp_path: Path) -> None:
     """What has expired goes before what could still be said."""
     now = 1000.0

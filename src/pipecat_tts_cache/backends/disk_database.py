@@ -49,6 +49,10 @@ CREATE TABLE entries (
     UNIQUE (namespace, digest)
 );
 CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE gone (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, digest TEXT NOT NULL,
+    uses INTEGER NOT NULL, UNIQUE (namespace, digest)
+);
 CREATE INDEX entries_by_priority ON entries (priority);
 CREATE INDEX entries_by_expiry ON entries (expires_at, size) WHERE expires_at IS NOT NULL;
 CREATE INDEX entries_by_storing ON entries (stored_at) WHERE expires_at IS NOT NULL;

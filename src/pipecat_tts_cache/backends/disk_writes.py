@@ -13,8 +13,14 @@ from contextlib import contextmanager, suppress
 
 from pipecat_tts_cache.backends.disk_clock import JUMP, DiskClock
 from pipecat_tts_cache.backends.disk_reads import to_column
+from pipecat_tts_cache.backends.disk_room import (
+    DiskRoom,
+    delete_rows,
+    forget,
+    forget_namespace,
+)
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
-from pipecat_tts_cache.backends.eviction import Eviction, priority
+from pipecat_tts_cache.backends.eviction import Eviction
 from pipecat_tts_cache.backends.names import encode_namespace
 
 _ROW = 1536
@@ -33,6 +39,9 @@ _PUT = f"""
     INSERT INTO entries ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
     ON CONFLICT (namespace, digest) DO UPDATE
     SET {", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[2:])}"""  # noqa: S608
+_PUT_RECORD = """
+    INSERT OR REPLACE INTO records
+    SELECT id, ? FROM entries WHERE namespace = ? AND digest = ?"""
 _ROWS_OF = """
     SELECT entries.id, expires_at FROM namespaces
     JOIN entries ON namespace = namespaces.id AND digest = ? WHERE name = ?"""
@@ -52,12 +61,20 @@ class DiskWriter:
             eviction: What goes when there is no room.
             clock: Tells the time.
         """
-        self.max_bytes = max_bytes
-        self.evictions = 0
+        self._room = DiskRoom(max_bytes=max_bytes, eviction=eviction)
         self.expirations = 0
-        self._eviction: Eviction = eviction
         self._clock = clock
         self._used: deque[tuple[int, float]] = deque(maxlen=_MAX_NOTED)
+
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes to keep."""
+        return self._room.max_bytes
+
+    @property
+    def evictions(self) -> int:
+        """How many records were removed to make room for others."""
+        return self._room.evictions
 
     def use(self, row: int) -> None:
         """Take note of a look-up, from any thread.
@@ -97,28 +114,21 @@ class DiskWriter:
         with self._change(connection):
             self._note(connection)
             now = self._clock.now()
-            row, size, uses = self._before(connection, entry.key, now)
-            worth = self._make_room(connection, entry, row, size, uses)
-            if worth is None:
+            standing = self._room.make(
+                connection, entry, now=now, sweep=lambda: self._sweep(connection)
+            )
+            if standing is None:
                 return False
             namespace = _namespace(connection, entry.key.namespace)
-            texts = map(to_column, (entry.text, entry.text_digest, entry.service))
-            connection.execute(
-                _PUT,
-                (
-                    namespace, entry.key.digest, entry.size, *texts,
-                    to_column(entry.voice), to_column(entry.model), entry.duration,
-                    entry.sample_rate, entry.num_channels, entry.codec, entry.created_at, now,
-                    None if seconds is None else now + seconds, now, uses, worth,
-                ),
+            expires_at = None if seconds is None else now + seconds
+            texts = (entry.text, entry.text_digest, entry.service, entry.voice, entry.model)
+            columns = (
+                namespace, entry.key.digest, entry.size, *map(to_column, texts), entry.duration,
+                entry.sample_rate, entry.num_channels, entry.codec, entry.created_at, now,
+                expires_at, now, *standing,
             )  # fmt: skip
-            if row is None:
-                ((row,),) = connection.execute("SELECT last_insert_rowid()")
-            connection.execute(
-                "INSERT INTO records VALUES (?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
-                (row, record),
-            )
+            connection.execute(_PUT, columns)
+            connection.execute(_PUT_RECORD, (record, namespace, entry.key.digest))
         return True
 
     def remove(self, connection: sqlite3.Connection, keys: Sequence[CacheKey]) -> int:
@@ -135,8 +145,9 @@ class DiskWriter:
         with self._change(connection):
             for key in keys:
                 asked = (key.digest, encode_namespace(key.namespace))
+                forget(connection, key)
                 rows += connection.execute(_ROWS_OF, asked).fetchall()
-            _delete(connection, [row for row, _ in rows])
+            delete_rows(connection, [row for row, _ in rows])
         return _alive(rows, now)
 
     def remove_row(self, connection: sqlite3.Connection, row: int, record: bytes) -> None:
@@ -171,6 +182,7 @@ class DiskWriter:
         with self._change(connection):
             if last is None:
                 ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM entries")
+                forget_namespace(connection, namespace)
             where, names = "", []
             if namespace is not None:
                 where = "namespace = (SELECT id FROM namespaces WHERE name = ?) AND"
@@ -179,115 +191,41 @@ class DiskWriter:
                 f"SELECT id, expires_at FROM entries WHERE {where} id <= ? LIMIT ?",  # noqa: S608
                 (*names, last, _CLEARED_AT_ONCE),
             ).fetchall()
-            _delete(connection, [row for row, _ in rows])
+            delete_rows(connection, [row for row, _ in rows])
         return _alive(rows, now), last if len(rows) == _CLEARED_AT_ONCE else None
 
     @contextmanager
     def _change(self, connection: sqlite3.Connection) -> Generator[None, None, None]:
         """Make one transaction of it. What fails is rolled back by the thread."""
-        before = self.evictions, self.expirations
+        before = self._room.evictions, self.expirations
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._sweep(connection)
             yield
             connection.execute("COMMIT")
         except BaseException:
-            self.evictions, self.expirations = before
+            self._room.evictions, self.expirations = before
             raise
         _give_back(connection)
 
-    def _sweep(self, connection: sqlite3.Connection) -> int:
+    def _sweep(self, connection: sqlite3.Connection) -> bool:
         """Remove some of what has expired, and take back what a wrong clock has promised."""
         now = self._clock.now()
         if self._clock.may_shorten():
             connection.execute(_SHORTEN, (now, now, now + JUMP, _SWEPT_AT_ONCE))
         if not self._clock.may_delete():
-            return 0
+            return False
         rows = connection.execute(
             "SELECT id, size FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
             (now, _SWEPT_AT_ONCE),
         ).fetchall()
-        _delete(connection, [row for row, _ in rows])
+        delete_rows(connection, [row for row, _ in rows])
         self.expirations += len(rows)
-        return len(rows)
+        return bool(rows)
 
     def _note(self, connection: sqlite3.Connection) -> None:
-        used: dict[int, tuple[int, float]] = {}
-        for _ in range(len(self._used)):
-            row, at = self._used.popleft()
-            used[row] = (used.get(row, (0, 0.0))[0] + 1, at)
-        if not used:
-            return
-        ((floor, tick),) = connection.execute("SELECT floor, tick FROM state")
-        for row, (times, at) in used.items():
-            tick += 1
-            found = connection.execute("SELECT uses, size FROM entries WHERE id = ?", (row,))
-            for uses, size in found.fetchall():
-                worth = self._priority(floor, uses + times, size, tick)
-                connection.execute(
-                    "UPDATE entries SET uses = ?, last_used_at = ?, priority = ? WHERE id = ?",
-                    (uses + times, at, worth, row),
-                )
-        connection.execute("UPDATE state SET tick = ?", (tick,))
-
-    def _before(
-        self, connection: sqlite3.Connection, key: CacheKey, now: float
-    ) -> tuple[int | None, int, int]:
-        """Tell the row of what is kept under a key, its size, and how often it was used."""
-        found = connection.execute(
-            "SELECT entries.id, size, uses, expires_at FROM namespaces "
-            "JOIN entries ON namespace = namespaces.id AND digest = ? WHERE name = ?",
-            (key.digest, encode_namespace(key.namespace)),
-        ).fetchone()
-        if found is None:
-            return None, 0, 0
-        row, size, uses, expires_at = found
-        return row, size, uses if expires_at is None or expires_at > now else 0
-
-    def _make_room(
-        self,
-        connection: sqlite3.Connection,
-        entry: Entry,
-        row: int | None,
-        replaced: int,
-        uses: int,
-    ) -> float | None:
-        """Remove what has expired, then what is worth least, until a record fits.
-
-        Returns:
-            What the record is worth, or None if it is worth less than what would have to go.
-        """
-        while True:
-            ((held, floor, tick),) = connection.execute("SELECT bytes, floor, tick FROM state")
-            lacking = held - replaced + entry.size - self.max_bytes
-            if lacking <= 0 or not self._sweep(connection):
-                break
-        tick += 1
-        worth = self._priority(floor, uses, entry.size, tick)
-        victims: list[int] = []
-        if lacking > 0:
-            ranked = connection.execute(
-                "SELECT id, size, priority FROM entries WHERE id IS NOT ? ORDER BY priority, id",
-                (row,),
-            )
-            for victim, size, value in ranked:
-                if value > worth:  # the floor rises, or old favourites would stay for ever
-                    ranked.close()
-                    _set_state(connection, max(floor, worth), tick)
-                    return None
-                victims.append(victim)
-                floor = max(floor, value)
-                lacking -= size
-                if lacking <= 0:
-                    break
-            ranked.close()
-            _delete(connection, victims)
-            self.evictions += len(victims)
-        _set_state(connection, floor, tick)
-        return self._priority(floor, uses, entry.size, tick)
-
-    def _priority(self, floor: float, uses: int, size: int, tick: int) -> float:
-        return priority(self._eviction, floor=floor, uses=uses + 1, size=size, now=float(tick))
+        used = [self._used.popleft() for _ in range(len(self._used))]
+        self._room.note(connection, used)
 
 
 def room(record: bytes, text: str | None) -> int:
@@ -310,14 +248,6 @@ def _namespace(connection: sqlite3.Connection, namespace: str) -> int:
         connection.execute("INSERT INTO namespaces (name) VALUES (?)", (name,))
         found = connection.execute("SELECT last_insert_rowid()").fetchone()
     return int(found[0])
-
-
-def _set_state(connection: sqlite3.Connection, floor: float, tick: int) -> None:
-    connection.execute("UPDATE state SET floor = ?, tick = ?", (floor, tick))
-
-
-def _delete(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
-    connection.executemany("DELETE FROM entries WHERE id = ?", [(row,) for row in rows])
 
 
 def _alive(rows: Sequence[tuple[int, float | None]], now: float) -> int:
