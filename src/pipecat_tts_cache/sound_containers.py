@@ -113,14 +113,17 @@ def write_wav(
     Raises:
         ValueError: If the rate or the size is more than the format can say.
     """
-    info = b"INFO" + _chunk(b"INAM", title + b"\0") if title else b""
-    chunks = [
-        _chunk(b"fmt ", _wav_format(sample_rate, num_channels)),
-        _chunk(WAV_CHUNK, description),
-        _chunk(b"LIST", info) if info else b"",
-        _chunk(b"data", audio),
+    parts = [
+        b"WAVE",
+        *_chunk(b"fmt ", _wav_format(sample_rate, num_channels)),
+        *_chunk(WAV_CHUNK, description),
+        *(_chunk(b"LIST", b"".join((b"INFO", *_chunk(b"INAM", title + b"\0")))) if title else ()),
+        *_chunk(b"data", audio),
     ]
-    return _chunk(b"RIFF", b"WAVE" + b"".join(chunks))
+    size = sum(map(len, parts))
+    if size > _MAX_32_BIT:
+        raise ValueError("more than a WAV file can hold")
+    return b"".join((_CHUNK.pack(b"RIFF", size), *parts))
 
 
 def read_wav(file: bytes, *, sample_rate: int, num_channels: int) -> bytes:
@@ -183,10 +186,10 @@ def _wav_format(sample_rate: int, num_channels: int) -> bytes:
     )
 
 
-def _chunk(name: bytes, content: bytes) -> bytes:
-    if len(content) >= _MAX_32_BIT:
+def _chunk(name: bytes, content: bytes) -> tuple[bytes, bytes, bytes]:
+    if len(content) > _MAX_32_BIT:
         raise ValueError("more than a WAV file can hold")
-    return b"".join((_CHUNK.pack(name, len(content)), content, b"\0" * (len(content) % 2)))
+    return _CHUNK.pack(name, len(content)), content, b"\0" * (len(content) % 2)
 
 
 def _find_chunk(head: bytes, name: bytes) -> tuple[int, int]:

@@ -251,11 +251,13 @@ def _title(text: str | None) -> str:
 def _seal(file: bytes) -> bytes:
     """Write a file's checksum into it."""
     place = find_description(file)
-    sealed = bytearray(file)
-    sealed[_digits(place)] = f"{_crc(file, place):08x}".encode()
-    if place.page is not None:
-        sealed[checksum_of_page(place.page)] = page_checksum(bytes(sealed[place.page]))
-    return bytes(sealed)
+    digits = _digits(place)
+    crc = f"{_crc(file, place):08x}".encode()
+    sealed = b"".join((memoryview(file)[: digits.start], crc, memoryview(file)[digits.stop :]))
+    if place.page is None:
+        return sealed
+    own = checksum_of_page(place.page)
+    return sealed[: own.start] + page_checksum(sealed[place.page]) + sealed[own.stop :]
 
 
 def _crc(file: bytes, place: Place) -> int:
