@@ -1,0 +1,133 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""The options that commands share."""
+
+import inspect
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from pipecat_tts_cache.cli.ending import ExitCode, Stop
+from pipecat_tts_cache.cli.words import age_in_seconds
+from pipecat_tts_cache.inventory import Selection
+
+STORE_VARIABLE = "PIPECAT_TTS_CACHE_URL"
+SECRET_VARIABLE = "PIPECAT_TTS_CACHE_SECRET"  # noqa: S105 - the name of a variable
+
+
+def _age(text: str) -> float:
+    try:
+        return age_in_seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        "-s",
+        envvar=STORE_VARIABLE,
+        metavar="URL",
+        help="The store: disk:///var/cache/tts, redis://host:6379/0, …",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Only what is in this namespace.")
+]
+Voice = Annotated[str | None, typer.Option("--voice", help="Only what this voice says.")]
+Model = Annotated[str | None, typer.Option("--model", help="Only what this model says.")]
+Service = Annotated[
+    str | None, typer.Option("--service", help="Only what this service class says.")
+]
+Text = Annotated[
+    str | None,
+    typer.Option("--text", help="Only this sentence, however its white space is written."),
+]
+OlderThan = Annotated[
+    float | None,
+    typer.Option(
+        "--older-than", parser=_age, metavar="AGE", help="Recorded that long ago: 45s, 12h, 90d."
+    ),
+]
+UnusedFor = Annotated[
+    float | None,
+    typer.Option("--unused-for", parser=_age, metavar="AGE", help="Not looked up for that long."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")]
+
+
+def secret() -> bytes | None:
+    """Read the secret of keyed digests from where nobody else sees it.
+
+    Returns:
+        What the environment variable `SECRET_VARIABLE` holds, or None.
+    """
+    value = os.environ.get(SECRET_VARIABLE)
+    return os.fsencode(value) if value else None
+
+
+class Filters(dict[str, Any]):
+    """What a user gave of the options that make a `Selection`, by name."""
+
+    def selection(self) -> Selection:
+        """Make the selection.
+
+        Returns:
+            What is meant.
+
+        Raises:
+            Stop: If it makes no sense.
+        """
+        try:
+            return Selection(**self, secret=None if self["text"] is None else secret())
+        except (TypeError, ValueError) as error:
+            raise Stop(str(error), ExitCode.USAGE) from None
+
+
+_FILTERS: dict[str, Any] = {
+    "namespace": Namespace,
+    "voice": Voice,
+    "model": Model,
+    "service": Service,
+    "text": Text,
+    "older_than": OlderThan,
+    "unused_for": UnusedFor,
+}
+
+
+def takes_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a selection, in place of its last parameter, `filters`.
+
+    Args:
+        command: The command.
+
+    Returns:
+        The command, as Typer is to see it.
+    """
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        filters = Filters({name: given.pop(name) for name in _FILTERS})
+        command(**given, filters=filters)
+
+    *own, _ = inspect.signature(command).parameters.values()
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _FILTERS.items()
+    ]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    run.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
+    del run.__wrapped__
+    return run
