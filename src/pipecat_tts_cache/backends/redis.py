@@ -326,10 +326,10 @@ class RedisCacheBackend(CacheBackend):
                 all of the namespace is gone; without either, everything is, or may be.
 
         Returns:
-            Whether this store can tell: with redis-py before version 8 that of a cluster cannot.
+            True: this store can tell.
         """
         self._watch.add_listener(listener)
-        return self._watch.can_listen
+        return True
 
     async def get_stats(self) -> dict[str, Any]:
         """Describe the store. It never raises: a server that is down is described as that.

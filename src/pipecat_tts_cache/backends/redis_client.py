@@ -9,6 +9,7 @@
 The `redis` package is imported inside the functions, so that it is needed only by who uses it.
 """
 
+import random
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -157,16 +158,21 @@ def reads_replicas(client: Any) -> bool:
     return is_cluster(client) and any(getattr(client, name, None) for name in options)
 
 
-def can_listen(client: Any) -> bool:
-    """Tell whether a client can subscribe. That of a cluster can with redis-py 8.
+async def node_client(client: Any) -> Any:
+    """Make a client of one node of a cluster, with connections of its own.
 
     Args:
-        client: A client of `redis.asyncio`.
+        client: A client of the cluster.
 
     Returns:
-        Whether it can.
+        A `redis.asyncio.Redis` that owns its connections.
     """
-    return hasattr(client, "pubsub")
+    from redis.asyncio import ConnectionPool, Redis  # noqa: PLC0415
+
+    await client.initialize()
+    node = random.choice(client.get_primaries())  # noqa: S311 - any other will do as well
+    pool = ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs)
+    return Redis.from_pool(pool)
 
 
 def describe(client: Any) -> str:

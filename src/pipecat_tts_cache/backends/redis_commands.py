@@ -38,20 +38,15 @@ async def run(client: Any, commands: Iterable[Command], *, strict: bool = True) 
 
 
 async def run_in_order(
-    client: Any,
-    steps: Sequence[Sequence[Command]],
-    *,
-    message: Command,
-    undo: Command | None = None,
+    client: Any, steps: Sequence[Sequence[Command]], *, message: Command
 ) -> tuple[list[list[Any]], Exception | None]:
-    """Do one step after the other: at once and all or nothing, but on a cluster one by one.
+    """Do one step after the other, in one go but on a cluster.
 
     Args:
         client: The client.
         steps: The commands of each step.
         message: What tells others of it when it is done. A server that does not pass it on does
             the rest all the same.
-        undo: What to do if only a part can be done at once, as another's key is in the way.
 
     Returns:
         The answers of each step, and what the server said if it did not pass the message on.
@@ -62,16 +57,42 @@ async def run_in_order(
     if is_cluster(client):
         return [await run(client, step) for step in steps], await _tell(client, message)
     commands = [command for step in steps for command in step]
+    *answers, told = await run(client, [*commands, message], strict=False)
+    each = iter(_first_error_raised(answers))
+    return [[next(each) for _ in step] for step in steps], _error(told)
+
+
+async def run_at_once(
+    client: Any, commands: Sequence[Command], *, message: Command, undo: Command
+) -> Exception | None:
+    """Do all or nothing, in one go. A cluster cannot, and a full server does not even remove.
+
+    Args:
+        client: The client, of a single server.
+        commands: The commands.
+        message: What tells others of it when it is done. A server that does not pass it on does
+            the rest all the same.
+        undo: What to do if only a part can be done, as another's key is in the way.
+
+    Returns:
+        What the server said if it did not pass the message on.
+
+    Raises:
+        Exception: The first answer to a command that is an error.
+    """
     together: list[Command] = [("MULTI",), *commands, ("EXEC",), message]
     # Names as bytes, or redis-py would try to make sense of "QUEUED" as the answer.
     as_bytes = [(name.encode(), *arguments) for name, *arguments in together]
     *queued, done, told = await run(client, as_bytes, strict=False)
     _first_error_raised([*queued, done])
-    if undo and any(isinstance(answer, Exception) for answer in done):
+    if any(_error(answer) for answer in done):
         await run(client, [undo], strict=False)
-    answers = iter(_first_error_raised(done))
-    unheard = told if isinstance(told, Exception) else None
-    return [[next(answers) for _ in step] for step in steps], unheard
+    _first_error_raised(done)
+    return _error(told)
+
+
+def _error(answer: object) -> Exception | None:
+    return answer if isinstance(answer, Exception) else None
 
 
 async def _tell(client: Any, message: Command) -> Exception | None:

@@ -19,8 +19,8 @@ the server, and cost what is theirs, not what else lives there.
 Nothing holds two of these keys together but the order in which they are written, so that they may
 lie on different nodes of a cluster. An entry is never without its index: on a single server both
 are written at once. On a cluster the index is written before the entry, in case the writer dies,
-and again after it, in case a removal passed in between; and a removal takes entries away before and
-after their place in the index.
+and again after it, in case a removal passed in between. A removal takes entries away before and
+after their place in the index; not at once, which a server refuses that is full.
 
 The other way round is allowed: an index may list entries that are gone, because they expired or
 the server evicted them. `tidy` drops them, a few with every few writes. A server that evicts an
@@ -36,7 +36,7 @@ from typing import Any
 from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.backends.names import encode_namespace
 from pipecat_tts_cache.backends.redis_client import is_cluster
-from pipecat_tts_cache.backends.redis_commands import Command, run, run_in_order
+from pipecat_tts_cache.backends.redis_commands import Command, run, run_at_once, run_in_order
 from pipecat_tts_cache.backends.redis_news import NewsChannel
 
 BATCH = 256
@@ -114,10 +114,14 @@ class RedisIndex:
         entry = self.entry_of(name, digest)
         index: Command = ("ZADD", self._index(name), expiry, digest)
         names: Command = ("ZADD", self._names, "GT", expiry, name)
-        steps: list[list[Command]] = [[index], [names], [("SET", entry, record, *lifetime)]]
+        stored: Command = ("SET", entry, record, *lifetime)
+        message = self.news.stored(name, digest)
         if is_cluster(client):
-            steps += [[index], [names]]
-        await self._change(client, steps, self.news.stored(name, digest), undo=("UNLINK", entry))
+            await self._change(client, [[index], [names], [stored], [index], [names]], message)
+        else:
+            undo = ("UNLINK", entry)
+            commands = [index, names, stored]
+            self._note(await run_at_once(client, commands, message=message, undo=undo))
 
     async def use(self, client: Any, key: CacheKey, ttl: float) -> tuple[Any, Exception | None]:
         """Read an entry and let it live on from now.
@@ -162,24 +166,21 @@ class RedisIndex:
 
     def _removal(self, client: Any, name: bytes, digests: Sequence[bytes]) -> list[list[Command]]:
         entries = [self.entry_of(name, digest) for digest in digests]
-        unlisted: Command = ("ZREM", self._index(name), *digests)
-        if is_cluster(client):  # where entries may lie on different nodes
-            unlinked: list[Command] = [("UNLINK", entry) for entry in entries]
-            return [unlinked, [unlisted], unlinked]
-        return [[("UNLINK", *entries)], [unlisted]]
+        unlinked: list[Command] = [("UNLINK", *entries)]
+        if is_cluster(client):  # where they may lie on different nodes
+            unlinked = [("UNLINK", entry) for entry in entries]
+        return [unlinked, [("ZREM", self._index(name), *digests)], unlinked]
 
     async def _change(
-        self,
-        client: Any,
-        steps: Sequence[Sequence[Command]],
-        message: Command,
-        *,
-        undo: Command | None = None,
+        self, client: Any, steps: Sequence[Sequence[Command]], message: Command
     ) -> list[list[Any]]:
-        answers, unheard = await run_in_order(client, steps, message=message, undo=undo)
+        answers, unheard = await run_in_order(client, steps, message=message)
+        self._note(unheard)
+        return answers
+
+    def _note(self, unheard: Exception | None) -> None:
         if unheard is not None:
             self._on_unheard(unheard)
-        return answers
 
     async def tell_cleared(self, client: Any, name: bytes | None) -> None:
         """Tell the other stores that a namespace was cleared.
@@ -308,8 +309,8 @@ class RedisIndex:
 
 def _removed(answers: list[list[int]]) -> int:
     """Count what a removal removed: before its place in the index, and after."""
-    before, _, *after = answers
-    return sum(before) + sum(map(sum, after))
+    before, _, after = answers
+    return sum(before) + sum(after)
 
 
 def name_and_digest(key: CacheKey) -> tuple[bytes, bytes]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from loguru import logger
 
-from pipecat_tts_cache.backends.redis_client import can_listen, is_cluster, reads_replicas
+from pipecat_tts_cache.backends.redis_client import is_cluster, node_client, reads_replicas
 from pipecat_tts_cache.backends.redis_contents import RedisContents
 from pipecat_tts_cache.backends.redis_known import KnownDigests
 from pipecat_tts_cache.backends.redis_news import News, NewsChannel
@@ -59,7 +59,6 @@ class RedisWatch:
         self.is_on = False
         self.is_listening = False
         self.known = KnownDigests(max_known)
-        self.can_listen = client is None or can_listen(client)
         self._connect = connect
         self._client = client
         self._may_lag = client is not None and reads_replicas(client)
@@ -86,7 +85,7 @@ class RedisWatch:
 
     def start(self) -> None:
         """Listen from now on, if it is on and does not yet."""
-        if not self.is_on or self._closed or not self.can_listen:
+        if not self.is_on or self._closed:
             return
         loop = asyncio.get_running_loop()
         if self._task is None or self._loop is not loop:
@@ -148,13 +147,15 @@ class RedisWatch:
 
     async def _listen(self) -> None:
         """Listen until the connection is lost."""
-        client = self._connect() if self._client is None else self._client
+        client, is_own = self._client, False
+        if client is None:
+            client, is_own = self._connect(), True
+        elif is_cluster(client):  # whichever node is told tells all others
+            client, is_own = await node_client(client), True
         try:
-            if is_cluster(client):
-                await client.initialize()
             await self._subscribe(client.pubsub())
         finally:
-            if self._client is None:
+            if is_own:
                 with suppress(Exception):
                     await client.aclose()
 
