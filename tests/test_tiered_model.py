@@ -233,4 +233,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=150, stateful_step_count=40)
+TestModel.settings = settings(max_examples=75, stateful_step_count=40)

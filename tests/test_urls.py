@@ -7,6 +7,7 @@
 """Stores by their URLs: what each part means, and what is said of one that makes no sense."""
 
 import inspect
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipecat_tts_cache.backends import (
     RedisCacheBackend,
     TieredCacheBackend,
     open_backend,
+    urls,
 )
 from pipecat_tts_cache.backends.url_options import options_of
 from pipecat_tts_cache.errors import MissingExtraError
@@ -360,11 +362,16 @@ def test_a_missing_extra_is_said(
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, module, None)
-    from pipecat_tts_cache.backends import urls
-
     urls._options_of_redis.cache_clear()
     with pytest.raises(MissingExtraError, match=rf"pip install 'pipecat-tts-cache\[{extra}\]'"):
         open_backend(url)
+
+
+def test_every_scheme_is_documented() -> None:
+    """The page on URLs shows each one, and for each where to read on."""
+    page = (Path(__file__).parent.parent / "docs" / "store-urls.md").read_text(encoding="utf-8")
+    for scheme, store in urls._STORES.items():
+        assert re.search(rf"`{scheme}:.*\| \[`{store}`\]\(", page), scheme
 
 
 def test_it_is_public() -> None:
