@@ -28,6 +28,10 @@ ROOT = Path(__file__).parent.parent
             ["memory hit / floor", "miss - floor", "raw GET", "Memory per stored second"],
         ),
         ("continuity.py", ["uncached", "cold", "mixed", "warm", "Cartesia", "ElevenLabs"]),
+        (
+            "stores.py",
+            ["raw get", "in FLAC", "raw 1 s", "Sentences of more than", "clear of 10", "evicting"],
+        ),
         ("hitrate.py", ["airline", "coffee", "long answers", "LRU", "GDSF", "Belady"]),
     ],
 )
