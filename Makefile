@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 ARGS ?=
 
-BENCHMARKS ?= benchmarks/latency.py benchmarks/continuity.py benchmarks/hitrate.py
+BENCHMARKS ?= $(addprefix benchmarks/,latency.py continuity.py hitrate.py stores.py)
 
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
