@@ -7,11 +7,13 @@
 """The tiered store keeps the contract, whatever it is made of."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from pipecat_tts_cache.backends import (
     CacheBackend,
+    DiskCacheBackend,
     MemoryCacheBackend,
     RedisCacheBackend,
     TieredCacheBackend,
@@ -65,6 +67,14 @@ class TestTieredTiers(Tiered):
         clock = lambda: EPOCH + self.now  # noqa: E731
         inner = TieredCacheBackend([self.memory(30), self.memory()], wall_clock=clock)
         async with TieredCacheBackend([self.memory(3), inner], wall_clock=clock) as backend:
+            yield backend
+
+
+class TestTieredDisk(StoreContract):
+    @pytest.fixture
+    async def backend(self, tmp_path: Path) -> AsyncIterator[CacheBackend]:
+        disk = DiskCacheBackend(tmp_path / "speech", timeout=5, write_timeout=5)
+        async with TieredCacheBackend([MemoryCacheBackend(10), disk], timeout=5) as backend:
             yield backend
 
 

@@ -501,6 +501,19 @@ async def test_a_store_with_the_least_methods_will_do() -> None:
         assert 1 == await store.delete_many([make_key(), make_key("other")])
 
 
+@pytest.mark.parametrize("nonsense", [None, 7, {"entries": "many"}, {"entries": None}])
+async def test_statistics_that_are_none_do_no_harm(nonsense: Any) -> None:
+    """What a store of a user's own says of itself need make no sense."""
+    levels: list[Any] = [Minimal(), MemoryCacheBackend()]
+
+    async def get_stats() -> Any:
+        return nonsense
+
+    levels[0].get_stats = get_stats
+    async with TieredCacheBackend(levels) as store:
+        assert 0 == (await store.get_stats())["entries"]
+
+
 async def test_what_a_lying_level_returns_is_not_copied() -> None:
     """Something that is no utterance is passed on for the cache to judge, and not kept."""
     levels: list[Any] = [Minimal(), Minimal()]

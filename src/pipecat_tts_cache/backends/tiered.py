@@ -300,7 +300,7 @@ class TieredCacheBackend(CacheBackend):
                 - stats: What the store itself says, or None.
         """
         levels = await asyncio.gather(*(level.describe() for level in self._levels))
-        known = [level["entries"] for level in levels if level["entries"] is not None]
+        known = [level["entries"] for level in levels if isinstance(level["entries"], int)]
         return {
             "entries": max(known, default=None),
             "hits": self._hits,

@@ -225,7 +225,7 @@ class GuardedLevel:
             A plain dict, see `TieredCacheBackend.get_stats`.
         """
         try:
-            stats = await self._patience.within(_STATS_SECONDS, self.backend.get_stats())
+            stats = dict(await self._patience.within(_STATS_SECONDS, self.backend.get_stats()))
         except Exception as error:
             logger.debug(
                 f"TTS cache: {self._name} does not tell its statistics: {_in_words(error)}"
