@@ -212,7 +212,7 @@ def _open_bucket(parts: SplitResult, options: Mapping[str, Any]) -> Any:
     client: dict[str, Any] = {**(options.get("client_options") or {})}
     client |= {name: value for name, value in options.items() if name in _OF_THE_CLIENT}
     rest = {name: value for name, value in options.items() if name not in _OF_THE_CLIENT}
-    if str(options.get("endpoint", "")).startswith("http://"):
+    if any(str(options.get(name)).startswith("http://") for name in ("endpoint", "base_url")):
         client.setdefault("allow_http", True)
     rest["client_options"] = client or None
     rest.setdefault("retry_config", {"max_retries": 0})

@@ -22,7 +22,12 @@ _STATUS = re.compile(r"status code: ((\d{3})(?: [A-Z][A-Za-z-]*)*)")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _OS_ERROR = re.compile(r"\(os error (\d{1,5})\)")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-_IDENTITY_SERVERS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+_IDENTITY_SERVERS = (
+    "token request",
+    "/latest/api/token",
+    "/latest/meta-data",
+    "/metadata/identity",
+)
 _FULL = 507
 _NO_SUCH_RANGE = "416"
 _TOO_MANY = 429
@@ -147,6 +152,8 @@ def explain(error: Exception) -> Exception:
     text = str(error)
     if isinstance(error, TimeoutError) or "kind: Timeout" in text or "TimedOut" in text:
         return TimeoutError()
+    if any(each in text for each in _IDENTITY_SERVERS):
+        return FailedError("no credentials in the environment, and no server gives any")
     if (status := _STATUS.search(text)) is not None:
         return _explain_status(int(status[2]), status[1], _CODE.search(text))
     if (number := _OS_ERROR.search(text)) is not None:
@@ -163,8 +170,6 @@ def _explain_words(text: str) -> Exception:
         )
     if "without LOCATION" in text:
         return RefusedError("sent on to nowhere: is the region right?")
-    if any(each in text for each in _IDENTITY_SERVERS):
-        return FailedError("no credentials in the environment, and no server gives any")
     return FailedError("not reached, broken off, or what was said is no answer")
 
 
