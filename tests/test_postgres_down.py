@@ -278,6 +278,19 @@ async def test_a_value_that_is_cut_off(
     assert "closed" == (await far_store.get_stats())["breaker"]
 
 
+async def test_cuts_in_a_row_are_an_outage(
+    proxy: FaultProxy, far_store: PostgresCacheBackend
+) -> None:
+    """A server, or what is in front of it, that cuts every answer off is left alone."""
+    assert await far_store.get(make_key()) is not None
+    proxy.drop()
+    await asyncio.sleep(0.01)
+    for _ in range(3):
+        proxy.cut_after = 70_000
+        await fail(far_store, times=1)
+    assert "open" == (await far_store.get_stats())["breaker"]
+
+
 async def test_a_late_answer_is_nobody_elses(
     proxy: FaultProxy, far_store: PostgresCacheBackend
 ) -> None:

@@ -281,6 +281,10 @@ async def test_counts_follow_whatever_is_done(
     await counts_are_exact(postgres)
     await postgres.query(f"DELETE FROM {TABLE} WHERE namespace IN ('n1', 'n3') AND bytes > 2020")
     await counts_are_exact(postgres)
+    await postgres.query(
+        f"SET search_path = ''; DELETE FROM public.{TABLE} WHERE namespace = 'n2' AND bytes > 2010"
+    )
+    await counts_are_exact(postgres)
     await postgres.query(f"UPDATE {TABLE} SET bytes = bytes + 1 WHERE namespace = 'n2'")
     await counts_are_exact(postgres)
     assert 4 == (await store.get_stats())["namespaces"]
@@ -497,10 +501,29 @@ async def test_a_closed_store_says_so(
     with pytest.raises(BackendError, match="closed"):
         await store.get(make_key())
     assert not (await store.get_stats())["available"]
-    left = "SELECT FROM pg_stat_activity WHERE datname = 'speech' AND pid <> pg_backend_pid()"
+    await nobody_is_connected(postgres)
+
+
+async def test_calls_under_way_leave_no_connection(
+    store: PostgresCacheBackend, postgres: PostgresServer
+) -> None:
+    """A call that is under way when the store is closed ends, and so does its connection."""
+    await store.set(make_key(), make_utterance(num_bytes=500_000))
+    calls = [asyncio.ensure_future(store.get(make_key())) for _ in range(6)]
+    await asyncio.sleep(0)
+    await store.close()
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert make_utterance(num_bytes=500_000) in found
+    await nobody_is_connected(postgres)
+
+
+async def nobody_is_connected(postgres: PostgresServer) -> None:
     async with asyncio.timeout(20):
-        while await postgres.query(left):
+        while await postgres.query(OTHERS):
             pass
+
+
+OTHERS = "SELECT FROM pg_stat_activity WHERE datname = 'speech' AND pid <> pg_backend_pid()"
 
 
 async def test_services_share_a_store(postgres: PostgresServer) -> None:
@@ -511,10 +534,7 @@ async def test_services_share_a_store(postgres: PostgresServer) -> None:
         await small.set(make_key(), make_utterance())
         found = await asyncio.gather(*(small.get(make_key()) for _ in range(300)))
         assert [make_utterance()] * 300 == found
-        rows = await postgres.query(
-            "SELECT FROM pg_stat_activity WHERE datname = 'speech' AND pid <> pg_backend_pid()"
-        )
-        assert 3 == len(rows)
+        assert 3 == len(await postgres.query(OTHERS))
 
 
 def test_one_event_loop_after_the_other(postgres_outside_a_loop: PostgresServer) -> None:

@@ -208,7 +208,8 @@ BEGIN
   );
   CREATE INDEX {totals_index} ON {totals} (namespace_id);
 
-  CREATE FUNCTION {count}() RETURNS trigger LANGUAGE plpgsql AS $count$
+  -- It finds the totals in whatever session an entry is changed.
+  CREATE FUNCTION {count}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $count$
   BEGIN
     IF TG_OP = 'INSERT' THEN
       INSERT INTO {totals} VALUES (NEW.namespace_id, NEW.namespace, 1, NEW.bytes);
