@@ -7,10 +7,8 @@
 """The store for one machine: utterances in a folder, which outlive the process."""
 
 import os
-import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,7 +19,7 @@ from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.disk_clock import DiskClock
 from pipecat_tts_cache.backends.disk_folder import DiskFolder
 from pipecat_tts_cache.backends.disk_reads import Found, Place, find, is_there, list_some, totals
-from pipecat_tts_cache.backends.disk_worker import DiskWorker, TooSlowError, Work
+from pipecat_tts_cache.backends.disk_worker import DiskWorker, Tally, TooSlowError, Work
 from pipecat_tts_cache.backends.disk_writes import DiskWriter, room
 from pipecat_tts_cache.backends.eviction import Eviction, check_eviction
 from pipecat_tts_cache.backends.records import read_record, write_record
@@ -99,8 +97,7 @@ class DiskCacheBackend(CacheBackend):
         )
         for worker in (self._reader, self._writer):  # should nobody close it
             weakref.finalize(self, worker.stop)
-        self._counted: Counter[str] = Counter()
-        self._count_lock = threading.Lock()
+        self._tally = Tally()
 
     def __repr__(self) -> str:
         return f"DiskCacheBackend({str(self._folder.path)!r}, max_bytes={self._tables.max_bytes})"
@@ -120,9 +117,9 @@ class DiskCacheBackend(CacheBackend):
         found = await self._find(key)
         utterance = None if found is None else await self._read_found(found)
         if found is None or utterance is None:
-            self._count("misses")
+            self._tally.add("misses")
             return None
-        self._count("hits")
+        self._tally.add("hits")
         self._tables.use(found.row)
         self._writer.wake()
         return utterance
@@ -156,7 +153,7 @@ class DiskCacheBackend(CacheBackend):
                     partial(self._tables.store, entry=entry, record=record, seconds=seconds)
                 )
         if not stored:
-            self._count("refused")
+            self._tally.add("refused")
         return stored
 
     async def delete(self, key: CacheKey) -> bool:
@@ -258,12 +255,12 @@ class DiskCacheBackend(CacheBackend):
             **held,
             "max_bytes": self._tables.max_bytes,
             "available": held["entries"] is not None,
-            **{name: self._counted[name] for name in ("hits", "misses", "corrupt", "newer")},
-            "refused": self._counted["refused"],
+            **{name: self._tally[name] for name in ("hits", "misses", "corrupt", "newer")},
+            "refused": self._tally["refused"],
             "evictions": self._tables.evictions,
             "expirations": self._tables.expirations,
-            "errors": self._counted["errors"],
-            "timeouts": self._counted["timeouts"],
+            "errors": self._tally["errors"],
+            "timeouts": self._tally["timeouts"],
         }
 
     async def close(self) -> None:
@@ -316,9 +313,9 @@ class DiskCacheBackend(CacheBackend):
         try:
             return await read_record(found.record)
         except NewerRecordError:
-            self._count("newer")
+            self._tally.add("newer")
         except CorruptRecordError:
-            self._count("corrupt")
+            self._tally.add("corrupt")
             with suppress(BackendError):
                 await self._write(
                     partial(self._tables.remove_row, row=found.row, record=found.record)
@@ -335,15 +332,11 @@ class DiskCacheBackend(CacheBackend):
         try:
             return await worker.ask(work, within=within)
         except TooSlowError:
-            self._count("errors", "timeouts")
+            self._tally.add("errors", "timeouts")
             raise
         except BackendError:
-            self._count("errors")
+            self._tally.add("errors")
             raise
-
-    def _count(self, *names: str) -> None:
-        with self._count_lock:  # event loops may run at once
-            self._counted.update(names)
 
 
 def _check_path(path: object) -> Path:

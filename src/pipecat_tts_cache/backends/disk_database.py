@@ -274,7 +274,9 @@ def _connect(path: Path, patience: float, *, read_only: bool) -> sqlite3.Connect
 
 def _connect_as(mode: str, path: Path, patience: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+    )
     connection.text_factory = _text  # or an error would quote what cannot be decoded
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -131,7 +131,7 @@ class DiskFolder:
             _wait_for(file, deadline)
             yield
         finally:
-            os.close(file)  # which ends the lock
+            os.close(file)  # which ends the lock: nothing forks meanwhile
 
     def _file(self, number: int) -> Path:
         return self.path / f"speech-{number}.sqlite3"

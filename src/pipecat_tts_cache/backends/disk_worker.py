@@ -7,10 +7,10 @@
 """A thread with a connection of its own, which does what it is told one job after the other."""
 
 import asyncio
-import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from pipecat_tts_cache.backends.disk_database import (
     set_aside,
 )
 from pipecat_tts_cache.backends.disk_folder import DiskFolder
+from pipecat_tts_cache.backends.disk_fork import AtFork
 from pipecat_tts_cache.errors import BackendError
 
 MAX_WAITING = 512
@@ -36,8 +37,6 @@ _PATIENCE = 0.9
 """How much of its time a job may wait for other processes: it is not done when it has failed."""
 _T = TypeVar("_T")
 Work = Callable[[sqlite3.Connection], _T]
-_inherited: list[object] = []
-"""What a fork copied: a child must not even close it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +65,41 @@ class TooSlowError(BackendError):
     """A call took too long."""
 
 
-class DiskWorker:
+class Tally(AtFork):
+    """Counts what happens, for any number of threads."""
+
+    def __init__(self) -> None:
+        """Start from zero."""
+        self._counted: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        super().__init__()
+
+    def __getitem__(self, name: str) -> int:
+        return self._counted[name]
+
+    def add(self, *names: str) -> None:
+        """Count something.
+
+        Args:
+            names: What happened.
+        """
+        with self._lock:
+            self._counted.update(names)
+
+    def rest(self) -> None:
+        """Count nothing while the process forks."""
+        self._lock.acquire()
+
+    def go_on(self) -> None:
+        """Go on, in the parent."""
+        self._lock.release()
+
+    def begin_anew(self) -> None:
+        """Go on, in the child, with what was counted before."""
+        self._lock = threading.Lock()
+
+
+class DiskWorker(AtFork):
     """A thread that has the database open. Any number of event loops may ask it."""
 
     def __init__(
@@ -89,10 +122,11 @@ class DiskWorker:
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._orders: SimpleQueue[_Job | _Sign] = SimpleQueue()
-        self._pid = os.getpid()
         self._closed = False
         self._awake = False
+        self._busy = threading.Lock()
         self._database: Database | None = None
+        super().__init__()
 
     async def ask(self, work: Work[_T], *, within: float) -> _T:
         """Have something done.
@@ -107,7 +141,7 @@ class DiskWorker:
         Raises:
             BackendError: If it fails or takes too long.
         """
-        if self._orders.qsize() >= MAX_WAITING and self._pid == os.getpid():
+        if self._orders.qsize() >= MAX_WAITING:
             raise BackendError(f"{MAX_WAITING} calls are waiting for {self._folder.path} already")
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -129,7 +163,7 @@ class DiskWorker:
     def stop(self) -> None:
         """Have the thread end when it has done what it was told."""
         self._closed = True
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None:
             self._orders.put(_Sign.END)
 
     async def close(self, *, within: float) -> None:
@@ -139,18 +173,27 @@ class DiskWorker:
             within: Seconds to wait for it.
         """
         self.stop()
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None:
             await asyncio.to_thread(self._thread.join, within)
 
+    def rest(self) -> None:
+        """Close the database while the process forks."""
+        self._busy.acquire()
+        self._leave()
+
+    def go_on(self) -> None:
+        """Open it again with the next job, in the parent."""
+        self._busy.release()
+
+    def begin_anew(self) -> None:
+        """Start a thread with the next job, in the child: that of the parent stayed behind."""
+        self._start_lock = threading.Lock()
+        self._busy = threading.Lock()
+        self._orders = SimpleQueue()
+        self._thread = None
+        self._awake = False
+
     def _start(self) -> None:
-        if self._pid != os.getpid():
-            # The thread stayed behind, and its locks and its connection are the parent's.
-            _inherited.extend((self._thread, self._orders, self._database, self._start_lock))
-            self._start_lock = threading.Lock()
-            self._orders = SimpleQueue()
-            self._thread = self._database = None
-            self._awake = False
-            self._pid = os.getpid()
         if self._closed:
             raise BackendError(f"the store in {self._folder.path} is closed")
         if self._thread is None:
@@ -175,7 +218,8 @@ class DiskWorker:
                 self._do(order)
             del order  # or the last record stays in memory
         self._be_idle()
-        self._leave()
+        with self._busy:
+            self._leave()
 
     def _do(self, job: _Job) -> None:
         try:
@@ -195,14 +239,15 @@ class DiskWorker:
 
     def _perform(self, work: Work[_T], deadline: float) -> _T:
         """Do something, and if the database turns out to be damaged, do it with a new one."""
-        try:
+        with self._busy:
+            try:
+                return self._attempt(work, deadline)
+            except DatabaseErrors as error:
+                damaged = self._leave()
+                if damaged is None or not is_damage(error):
+                    raise
+                set_aside(self._folder, damaged, str(error), deadline=deadline)
             return self._attempt(work, deadline)
-        except DatabaseErrors as error:
-            damaged = self._leave()
-            if damaged is None or not is_damage(error):
-                raise
-            set_aside(self._folder, damaged, str(error), deadline=deadline)
-        return self._attempt(work, deadline)
 
     def _attempt(self, work: Work[_T], deadline: float) -> _T:
         if self._database is not None and not self._database.is_in_use():
