@@ -417,7 +417,7 @@ class Talker:
         book = self._tts._tts_cache_book
         self._expect_nothing_of("sentences to judge", list(book._unjudged))
         self._expect_nothing_of("writes", book._store._writes)
-        self._expect_nothing_of("abandoned tasks", book._store._abandoned)
+        self._expect_nothing_of("abandoned tasks", book._store._patience._abandoned)
 
     def _check_silence(self) -> None:
         """Check that nothing is left of the speech that is over."""

@@ -13,15 +13,16 @@ saving and is counted. It is logged once, in words that tell what to do.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Hashable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from loguru import logger
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
+from pipecat_tts_cache.errors import BackendUnavailableError
 from pipecat_tts_cache.inventory import delete_text
+from pipecat_tts_cache.patience import Patience
 from pipecat_tts_cache.stats import CacheStats, NotStored
 from pipecat_tts_cache.utterance import Utterance
 
@@ -30,8 +31,6 @@ _WRITE_SECONDS = 10.0
 _DRAIN_SECONDS = 2.0
 _STATS_SECONDS = 2.0
 _LIVE = "sentences are spoken live meanwhile"
-
-Answer = TypeVar("Answer")
 
 _breakers: WeakKeyDictionary[CacheBackend, CircuitBreaker] = WeakKeyDictionary()
 
@@ -62,7 +61,7 @@ class Store:
         self._heeds_cancellation = bool(vars(type(backend)).get("heeds_cancellation"))
         self._breaker = _breaker_of(backend)
         self._writes: dict[asyncio.Task[None], Hashable] = {}
-        self._abandoned: set[asyncio.Task[Any]] = set()
+        self._patience = Patience()
         self._said: set[str] = set()
 
     async def look_up(self, key: CacheKey) -> Utterance | None:
@@ -163,7 +162,7 @@ class Store:
             What it says, or None if it does not answer.
         """
         try:
-            stats: object = await self._within(_STATS_SECONDS, self._backend.get_stats())
+            stats: object = await self._patience.within(_STATS_SECONDS, self._backend.get_stats())
         except Exception as error:
             self._say("statistics", f"the store does not tell its statistics ({_name(error)})")
             return None
@@ -180,30 +179,9 @@ class Store:
 
     async def _get(self, key: CacheKey) -> Utterance | None:
         if not self._heeds_cancellation:
-            return await self._within(self._lookup_timeout, self._backend.get(key))
+            return await self._patience.within(self._lookup_timeout, self._backend.get(key))
         async with asyncio.timeout(self._lookup_timeout):
             return await self._backend.get(key)
-
-    async def _within(self, seconds: float, work: Coroutine[Any, Any, Answer]) -> Answer:
-        """Wait for a store no longer than a time, even if it does not let itself be cancelled."""
-        task = asyncio.create_task(work)
-        try:
-            await asyncio.wait({task}, timeout=seconds)
-        except asyncio.CancelledError:
-            self._abandon(task)  # done or not: nobody asks for its answer any more
-            raise
-        if not task.done():
-            self._abandon(task)
-            raise TimeoutError
-        if task.cancelled():
-            raise BackendError("the store cancelled its own work")
-        return task.result()
-
-    def _abandon(self, task: asyncio.Task[Any]) -> None:
-        task.cancel()
-        self._abandoned.add(task)
-        task.add_done_callback(self._abandoned.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _behind_speech(self, work: Coroutine[Any, Any, None], of: Hashable) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -226,7 +204,7 @@ class Store:
             return
         try:
             work = self._backend.set(key, utterance, ttl=ttl)
-            stored = await self._within(_WRITE_SECONDS, work)
+            stored = await self._patience.within(_WRITE_SECONDS, work)
         except TimeoutError:
             self._stats.not_stored[NotStored.STORE_FAILED] += 1
             self._timed_out("writes", f"{_WRITE_SECONDS:g} s")
@@ -247,7 +225,7 @@ class Store:
 
     async def _remove(self, key: CacheKey) -> None:
         try:
-            await self._within(_WRITE_SECONDS, self._backend.delete(key))
+            await self._patience.within(_WRITE_SECONDS, self._backend.delete(key))
         except Exception as error:
             self._failed("removals", error)
 
