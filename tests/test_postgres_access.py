@@ -9,6 +9,7 @@
 import asyncio
 import inspect
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,7 @@ import pipecat_tts_cache.backends
 from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
 from pipecat_tts_cache.backends.postgres_connections import Names
 from pipecat_tts_cache.backends.postgres_dsn import check_dsn
+from pipecat_tts_cache.backends.postgres_tls import read_certificates
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError, MissingExtraError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.postgres_server import (
@@ -237,8 +239,21 @@ async def test_a_server_without_tls_is_refused(postgres: PostgresServer) -> None
             await store.get(make_key())
 
 
-async def test_tls_is_what_the_dsn_says(tls_postgres: PostgresServer, certificate: Path) -> None:
-    """With `sslmode` and `sslrootcert` a server proves who it is; one that cannot is refused."""
+async def test_tls_is_what_the_dsn_says(
+    tls_postgres: PostgresServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `sslmode` and `sslrootcert` a server proves who it is; one that cannot is refused.
+
+    What the store trusts is read off the event loop.
+    """
+    read = ssl.SSLContext.load_verify_locations
+
+    def read_in_a_thread(self: ssl.SSLContext, **files: Any) -> None:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        read(self, **files)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", read_in_a_thread)
     dsn = f"{tls_postgres.url}?sslmode=verify-full&sslrootcert={certificate}"
     async with patient(dsn) as store:
         await store.set(make_key(), make_utterance())
@@ -247,9 +262,16 @@ async def test_tls_is_what_the_dsn_says(tls_postgres: PostgresServer, certificat
             "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE query ~ 'record'"
         )
         assert {True} <= {row["ssl"] for row in rows}
-    system = certifi.where()
-    async with patient(dsn.replace(str(certificate), system)) as store:
-        with pytest.raises(BackendError, match="SSLCertVerificationError"):
+    by_name = dsn.replace("127.0.0.1", "localhost")
+    for mode in ("require", "verify-ca"):  # the certificate is for 127.0.0.1 only
+        async with patient(by_name.replace("verify-full", mode)) as store:
+            assert await store.get(make_key()) == make_utterance()
+    for wrong in (by_name, dsn.replace(str(certificate), certifi.where())):
+        async with patient(wrong) as store:
+            with pytest.raises(BackendError, match="SSLCertVerificationError"):
+                await store.get(make_key())
+    async with patient(dsn.replace(str(certificate), "/nowhere.pem")) as store:
+        with pytest.raises(BackendError, match="FileNotFoundError"):
             await store.get(make_key())
 
 
@@ -258,7 +280,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that vouches for itself; its key is beside it."""
     path = tmp_path_factory.mktemp("tls") / "certificate.pem"
     command = [need("openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-    command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost"]
+    command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=nobody"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(path)]
     subprocess.run(
         [*command, "-keyout", str(path.with_name("key.pem"))], check=True, capture_output=True
@@ -368,3 +390,22 @@ def chain_of(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        ("", {}),
+        ("?sslmode=prefer&sslrootcert={root}", {}),
+        ("?sslmode=verify-full", {}),
+        ("?sslmode=verify-full&sslrootcert={root}&sslcert=x&sslkey=y", {}),
+        ("?sslmode=verify-full&sslrootcert={root}", {"PGSSLCERT": "x"}),
+    ],
+)
+def test_what_else_is_said_of_tls_is_for_asyncpg(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, options: str, variables: dict[str, str]
+) -> None:
+    """Where more, or less, is said than whom to trust, asyncpg reads it all."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert read_certificates(DSN + options.format(root=certificate)) is None

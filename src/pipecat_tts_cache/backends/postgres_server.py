@@ -6,6 +6,7 @@
 
 """A PostgreSQL server as the store sees it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from pipecat_tts_cache.backends.postgres_connections import (
     require_asyncpg,
 )
 from pipecat_tts_cache.backends.postgres_schema import SchemaError, Tables, prepare_schema
+from pipecat_tts_cache.backends.postgres_tls import read_certificates
 from pipecat_tts_cache.backends.remote import RemoteServer
 from pipecat_tts_cache.breaker import CircuitBreaker
 
@@ -113,7 +115,11 @@ def own_connections(dsn: str | None, *, timeout: float, max_connections: int) ->
     """
     asyncpg = require_asyncpg()
 
+    read: list[Any] = []
+
     async def connect() -> Any:
-        return await asyncpg.connect(dsn, timeout=timeout, statement_cache_size=0)
+        if not read:
+            read.append(await asyncio.to_thread(read_certificates, dsn))
+        return await asyncpg.connect(dsn, ssl=read[0], timeout=timeout, statement_cache_size=0)
 
     return OwnConnections(connect, max_connections=max_connections)
