@@ -381,7 +381,7 @@ async def test_a_write_that_nobody_waited_for_is_not_absent(server: Server) -> N
     """A write whose answer came too late has been done, and is found."""
     async with (
         FaultProxy(server.port) as proxy,
-        RedisCacheBackend(proxy.url, watch=True, timeout=0.3, write_timeout=0.3) as store,
+        RedisCacheBackend(proxy.url, watch=True, timeout=2, write_timeout=0.5) as store,
     ):
         await listens(store)
         await knows(store)

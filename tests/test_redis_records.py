@@ -162,7 +162,7 @@ async def test_many_are_deleted_in_a_few_commands(store: RedisCacheBackend, serv
     await server.ask("CONFIG", "RESETSTAT")
     assert 1000 == await store.delete_many([*keys, *keys])
     stats = await server.ask("INFO", "commandstats")
-    assert 4 == stats["cmdstat_unlink"]["calls"]
+    assert 2 * 4 == stats["cmdstat_unlink"]["calls"]
     assert 0 == (await store.get_stats())["entries"]
 
 

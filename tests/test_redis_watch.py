@@ -208,7 +208,7 @@ async def test_a_connection_that_died_without_a_word_is_noticed(
 ) -> None:
     """A firewall that forgets the connection costs two pings, then it is made anew."""
     heard: Heard = []
-    watcher._watch._ping_after = 0.1
+    watcher._watch._ping_after = 0.5
     watcher.on_removal(lambda *scope: heard.append(scope))
     await listens(watcher)
     heard.clear()
@@ -217,15 +217,22 @@ async def test_a_connection_that_died_without_a_word_is_noticed(
     await eventually(lambda: watcher._watch.is_listening)
 
 
-async def test_silence_is_no_loss(watcher: RedisCacheBackend, proxy: FaultProxy) -> None:
+async def test_silence_is_no_loss(
+    watcher: RedisCacheBackend, proxy: FaultProxy, server: Server
+) -> None:
     """A server that has nothing to tell, but answers pings, is listened to on."""
     heard: Heard = []
-    watcher._watch._ping_after = 0.05
+    watcher._watch._ping_after = 1.0
     watcher.on_removal(lambda *scope: heard.append(scope))
     await listens(watcher)
     heard.clear()
     connections = proxy.connections
-    await asyncio.sleep(0.5)
+
+    async def is_pinged_twice() -> bool:
+        stats = await server.ask("INFO", "commandstats")
+        return bool(stats.get("cmdstat_ping", {"calls": 0})["calls"] >= 2)
+
+    await eventually(is_pinged_twice)
     assert watcher._watch.is_listening
     assert ([], connections) == (heard, proxy.connections)
 
@@ -299,6 +306,21 @@ async def test_closing_ends_it_at_any_moment(server: Server) -> None:
             await asyncio.sleep(0)
         await store.close()
         assert before == asyncio.all_tasks()
+
+
+async def test_a_stray_cancellation_does_not_end_it(
+    watcher: RedisCacheBackend, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two time limits that run out at once leave a cancellation behind: it listens anew."""
+    read = watcher._watch._take
+
+    def fail(message: dict[str, Any]) -> None:
+        monkeypatch.setattr(watcher._watch, "_take", read)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(watcher._watch, "_take", fail)
+    await watcher.delete(make_key())
+    await eventually(lambda: (None, None) in heard)
 
 
 async def test_closing_does_not_wait_for_a_dead_server(own_server: Server) -> None:

@@ -88,7 +88,7 @@ class RedisWatch:
         if not self.is_on or self._closed:
             return
         loop = asyncio.get_running_loop()
-        if self._task is None or self._loop is not loop:
+        if self._task is None or self._task.done() or self._loop is not loop:
             self._loop = loop
             self._task = loop.create_task(self._run())
 
@@ -137,6 +137,11 @@ class RedisWatch:
             is_refused = False
             try:
                 await self._listen()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody cancelled the task: two time limits ran out in the same moment.
             except Exception as error:  # whatever a client raises: speech goes on without news
                 is_refused = self._is_refused(error)
             finally:
