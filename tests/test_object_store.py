@@ -9,6 +9,7 @@
 import asyncio
 import json
 import math
+import re
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ import soundfile
 from obstore.store import MemoryStore
 
 from pipecat_tts_cache.backends import CacheKey, ObjectStoreCacheBackend
-from pipecat_tts_cache.backends.names import file_name
+from pipecat_tts_cache.backends.object_store_listing import folder_name
 from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.sound_file import to_sound_file
@@ -35,7 +36,7 @@ PATIENT: dict[str, Any] = {"timeout": 20, "write_timeout": 20}
 TONE = b"".join(struct.pack("<h", int(8000 * math.sin(n / 9))) for n in range(24_000))
 SPOKEN = replace(make_utterance(), audio=TONE, text="Good morning!", voice="anna")
 KEY = make_key("x", "user/1")
-PATH = f"user%2f1/{KEY.digest}.speech"
+PATH = f"user!2f1/{KEY.digest}.speech"
 TYPES = {"raw": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg"}
 SUFFIXES = {"raw": "wav", "flac": "flac", "opus": "opus"}
 CODECS: list[Codec] = ["raw", "flac", "opus"]
@@ -291,14 +292,15 @@ async def test_a_newer_object_is_left_alone(
 OTHERS = [
     "readme.txt",
     f"{'a' * 64}.speech",
-    f"~/{'a' * 64}",
-    f"~/{'a' * 64}.flac",
-    f"~/{'A' * 64}.speech",
-    f"~/{'a' * 63}.speech",
-    f"~/sub/{'a' * 64}.speech",
+    f"!!/{'a' * 64}",
+    f"!!/{'a' * 64}.flac",
+    f"!!/{'A' * 64}.speech",
+    f"!!/{'a' * 63}.speech",
+    f"!!/sub/{'a' * 64}.speech",
+    f"~/{'a' * 64}.speech",
     f"Upper/{'a' * 64}.speech",
     f"a.b/{'a' * 64}.speech",
-    f"~/{'a' * 64}.speech.bak",
+    f"!!/{'a' * 64}.speech.bak",
 ]
 
 
@@ -356,8 +358,9 @@ async def test_folders_of_namespaces_can_be_told_from_others() -> None:
     namespaces = [*NAMESPACES, *map(chr, range(256)), "~", "~a", "-", "." * 200]
     for namespace in namespaces:
         await store.set(make_key("x", namespace), make_utterance(num_bytes=2))
-    folders = len({file_name(namespace) for namespace in namespaces})
-    assert folders == len(set(namespaces)) == await store.clear()
+    folders = {folder_name(namespace) for namespace in namespaces}
+    assert len(folders) == len(set(namespaces)) == await store.clear()
+    assert all(re.fullmatch("[a-z0-9_!-]+", each) for each in folders)  # all that Supabase takes
 
 
 # How it counts

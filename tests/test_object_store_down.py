@@ -435,7 +435,7 @@ async def test_a_removal_that_fails_does_not_fail_the_look_up(
     bucket: Bucket, store: ObjectStoreCacheBackend
 ) -> None:
     """A damaged object is a miss, whether or not it can be deleted."""
-    await bucket.client().put_async(f"~/{make_key().digest}.speech", b"junk")
+    await bucket.client().put_async(f"!!/{make_key().digest}.speech", b"junk")
 
     async def broken(*_: object) -> None:
         raise BackendError("no")

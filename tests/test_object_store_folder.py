@@ -53,16 +53,16 @@ async def files(folder: Path) -> list[str]:
 def mess_up(folder: Path) -> None:
     """Put files and folders of all kinds of names beside ours."""
     for name in (b"a\nb", b"\xff\xfe", b"x y", b"#1", b".hidden", b"\x01", b"a%zz", b"Thumbs.db"):
-        for place in (folder, folder / "~"):
+        for place in (folder, folder / "!!"):
             Path(os.fsdecode(os.fsencode(place) + b"/" + name)).write_bytes(b"junk")
         odd = Path(os.fsdecode(os.fsencode(folder) + b"/d" + name))
         odd.mkdir()
         (odd / "file").write_bytes(b"junk")
     (folder / "UPPER").mkdir()
     (folder / "UPPER" / f"{make_key().digest}.speech").write_bytes(b"junk")
-    (folder / "~" / f"{'0' * 64}.speech").mkdir()
-    (folder / "~" / f"{'1' * 64}.speech").symlink_to("/nonexistent")
-    (folder / "~" / "loop").symlink_to(folder)
+    (folder / "!!" / f"{'0' * 64}.speech").mkdir()
+    (folder / "!!" / f"{'1' * 64}.speech").symlink_to("/nonexistent")
+    (folder / "!!" / "loop").symlink_to(folder)
 
 
 async def test_a_folder_is_made_for_the_owner_alone(
@@ -73,7 +73,7 @@ async def test_a_folder_is_made_for_the_owner_alone(
     await store.set(make_key(), LARGE)
     found = await asyncio.to_thread(folder.stat)
     assert 0o700 == stat.S_IMODE(found.st_mode)
-    assert [f"~/{make_key().digest}.speech"] == await files(folder)
+    assert [f"!!/{make_key().digest}.speech"] == await files(folder)
 
 
 async def test_other_neighbours_are_left_alone(
@@ -86,7 +86,7 @@ async def test_other_neighbours_are_left_alone(
     assert 1 == (await store.get_stats())["entries"]
     assert [make_key()] == [entry.key async for entry in store.entries()]
     assert await store.clear() == 1
-    before.remove(f"~/{make_key().digest}.speech")
+    before.remove(f"!!/{make_key().digest}.speech")
     assert before == await files(folder)
 
 
@@ -112,7 +112,7 @@ async def test_no_room(folder: Path, store: ObjectStoreCacheBackend) -> None:
 async def test_no_permission(folder: Path, store: ObjectStoreCacheBackend) -> None:
     """What may not be written or read is an error that says so, and look-ups of the rest go on."""
     await store.set(make_key(), LARGE)
-    own = folder / "~"
+    own = folder / "!!"
     await asyncio.to_thread(own.chmod, 0o500)
     try:
         for call in (store.set(make_key(), make_utterance()), store.delete(make_key())):
@@ -182,7 +182,7 @@ async def test_a_reader_sees_whole_files_only(folder: Path, store: ObjectStoreCa
     old, new = LARGE, make_utterance(2, num_bytes=100_000)
     await store.set(make_key(), old)
     done = threading.Event()
-    path = folder / "~" / f"{make_key().digest}.speech"
+    path = folder / "!!" / f"{make_key().digest}.speech"
     sizes: set[int] = set()
 
     def watch() -> None:

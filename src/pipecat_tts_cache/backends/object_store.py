@@ -15,12 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
-from pipecat_tts_cache.backends.names import file_name
 from pipecat_tts_cache.backends.object_store_client import open_callers, open_url, require_obstore
 from pipecat_tts_cache.backends.object_store_listing import (
     HEADS,
     Listing,
     StoredObject,
+    folder_name,
     object_path,
 )
 from pipecat_tts_cache.backends.object_store_server import (
@@ -320,13 +320,13 @@ class ObjectStoreCacheBackend(CacheBackend):
                 heads = await self._listing.heads([each.path for each in objects])
                 for each, head in zip(objects, heads, strict=True):
                     found = None if head is None else self._describe(head)
-                    if found is not None and file_name(found.namespace) == each.folder:
+                    if found is not None and folder_name(found.namespace) == each.folder:
                         yield _entry(each, found)
 
     async def get_stats(self) -> dict[str, Any]:
         """Describe the store. It never raises: a server that is down is described as that.
 
-        It lists names, with one request for each 1000 objects and ten at most.
+        It lists names, with one request for each 1000 objects and eleven at most.
 
         Returns:
             A plain dict:

@@ -32,7 +32,7 @@ _SUFFIX = ".speech"
 """Tells our objects from others' that are named by a digest, as many are."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"([0-9a-f]{64})\.speech")
-_FOLDER = re.compile(r"[a-z0-9_%~-]{1,160}")
+_FOLDER = re.compile(r"[a-z0-9_!-]{1,200}")
 
 _Turn = Callable[[Any], Awaitable[list[tuple[str, int]] | None]]
 
@@ -42,7 +42,7 @@ class StoredObject(NamedTuple):
 
     Parameters:
         path: Its name.
-        folder: The `file_name` of its namespace.
+        folder: The `folder_name` of its namespace.
         digest: The digest of its key.
         size: Bytes that it takes.
     """
@@ -78,7 +78,7 @@ class Listing:
         Raises:
             BackendError: If the server fails or takes too long for a page.
         """
-        prefix = None if namespace is None else file_name(namespace)
+        prefix = None if namespace is None else folder_name(namespace)
         turn = _turn_folder(prefix) if self._server.is_folder else _turn_bucket(prefix)
         while (page := await self._server.ask(turn, within=self._within)) is not None:
             objects = [_ours(path, size) for path, size in page]
@@ -145,6 +145,20 @@ class Listing:
             await self._server.ask(partial(remove, paths=batch), within=self._within)
 
 
+def folder_name(namespace: str) -> str:
+    """Name the folder of a namespace: `file_name` in characters that need no care in any bucket.
+
+    Supabase Storage takes neither "%" nor "~", and in a URL "%" would have to be written "%25".
+
+    Args:
+        namespace: Any string.
+
+    Returns:
+        Lower-case letters, digits and "_-!". Two namespaces never share one.
+    """
+    return file_name(namespace).replace("%", "!").replace("~", "!!")
+
+
 def object_path(key: CacheKey) -> str:
     """Name the object of a key.
 
@@ -159,7 +173,7 @@ def object_path(key: CacheKey) -> str:
     """
     if _DIGEST.fullmatch(key.digest) is None:
         raise ValueError("a digest is 64 hexadecimal digits in lower case")
-    return f"{file_name(key.namespace)}/{key.digest}{_SUFFIX}"
+    return f"{folder_name(key.namespace)}/{key.digest}{_SUFFIX}"
 
 
 def _ours(path: str, size: int) -> StoredObject | None:
