@@ -54,6 +54,8 @@ REDIS_PAGE = "docs/store-redis.md"
 POSTGRES_URL = "postgresql://bot:secret@localhost:5432/speech"
 POSTGRES_PAGE = "docs/store-postgres.md"
 """Its snippets are run by tests/test_postgres_docs.py."""
+OBJECT_PAGE = "docs/store-object.md"
+"""Its snippets are run by tests/test_object_store_docs.py."""
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -113,7 +115,9 @@ async def run_page(page: str, redis_url: str = "", postgres_url: str = "") -> No
     await close_stores(names)
 
 
-@pytest.mark.parametrize("page", sorted(RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE}))
+@pytest.mark.parametrize(
+    "page", sorted(RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE, OBJECT_PAGE})
+)
 async def test_python_snippets_run(page: str) -> None:
     """Every snippet of a page runs."""
     await run_page(page)
@@ -401,7 +405,8 @@ async def test_redis_arguments_and_statistics_are_listed() -> None:
 def test_every_error_is_listed() -> None:
     """The errors are those that the package exports."""
     exported = {name: getattr(pipecat_tts_cache, name) for name in pipecat_tts_cache.__all__}
-    errors = {name for name, value in exported.items() if issubclass(value, CacheError)}
+    classes = {name: value for name, value in exported.items() if isinstance(value, type)}
+    errors = {name for name, value in classes.items() if issubclass(value, CacheError)}
     assert errors == table("docs/options.md", "Errors").keys()
 
 

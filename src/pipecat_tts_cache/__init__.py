@@ -17,7 +17,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipecat_tts_cache import backends
 from pipecat_tts_cache.backends import CacheBackend, CacheKey, Entry, MemoryCacheBackend
 from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.errors import (
@@ -54,6 +53,9 @@ if TYPE_CHECKING:
         open_backend,
     )
     from pipecat_tts_cache.mixin import TTSCacheMixin
+    from pipecat_tts_cache.warming import Line, Outcome, Warmed, is_warm, warm
+
+_WARMING = ("Line", "Outcome", "Warmed", "is_warm", "warm")
 
 __all__ = [
     "BackendError",
@@ -68,11 +70,13 @@ __all__ = [
     "CorruptRecordError",
     "DiskCacheBackend",
     "Entry",
+    "Line",
     "MemoryCacheBackend",
     "MissingExtraError",
     "NewerRecordError",
     "NotStored",
     "ObjectStoreCacheBackend",
+    "Outcome",
     "PostgresCacheBackend",
     "Purged",
     "RecordError",
@@ -83,12 +87,15 @@ __all__ = [
     "TieredCacheBackend",
     "UncacheableError",
     "Utterance",
+    "Warmed",
     "Word",
     "copy_store",
     "delete_text",
+    "is_warm",
     "list_entries",
     "open_backend",
     "purge",
+    "warm",
 ]
 
 
@@ -96,8 +103,10 @@ def __getattr__(name: str) -> Any:
     """Import on first use what is heavy: Pipecat, and what the stores need."""
     if name == "TTSCacheMixin":
         return import_module(f"{__name__}.uncached").best_mixin()
+    if name in _WARMING:
+        return getattr(import_module(f"{__name__}.warming"), name)
     if name in __all__:
-        return getattr(backends, name)
+        return getattr(import_module(f"{__name__}.backends"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -223,6 +223,8 @@ class Conductor:
         settings = self._host._settings.given_fields() | self._sentence_state()
         rate, control = self._host.sample_rate, self._book.controls.now
         key = await self._book.key(text, settings=settings, sample_rate=rate, control=control)
+        if await self._book.skips(key):
+            return
         utterance = await self._book.find(key, text, control) if key else None
         self.replaying = utterance is not None
         if key is not None:

@@ -6,12 +6,7 @@
 
 """How the cache treats some speech, otherwise than its options say.
 
-On a frame, and for a block of code::
-
-    await worker.queue_frame(CacheControl(bypass=True).on(TTSSpeakFrame("Your code is 4711.")))
-
-    with tts.cache_control(tag="greeting", ttl=3600):
-        ...
+On a frame by `CacheControl.on`, and for a block of code by `TTSCacheMixin.cache_control`.
 """
 
 from collections.abc import Iterator

@@ -164,6 +164,8 @@ class TTSCacheMixin(CacheControls, TTSService):
         if turn is not None:
             await self._tts_cache.speak(turn, text)
             return
+        if self._tts_cache_book.rehearsal is not None:
+            return  # speech that is left alone could not be stored
         await self._tts_cache.speak_alone()
         async for frame in super().run_tts(text, context_id):  # pyright: ignore[reportAbstractUsage]
             yield frame

@@ -24,6 +24,7 @@ from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
+from pipecat_tts_cache.rehearsal import Rehearsal
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
 from pipecat_tts_cache.store import Store
@@ -51,6 +52,7 @@ class Phrasebook:
         self.stats = CacheStats()
         self.controls = Controls()
         self.guard = Guard()
+        self.rehearsal: Rehearsal | None = None
         self._reader = reader
         self._said: set[str] = set()
         self._unjudged: WeakSet[LiveSentence] = WeakSet()  # weak, as a write may be cancelled
@@ -112,13 +114,28 @@ class Phrasebook:
             The utterance, or None if it has to be spoken live.
         """
         utterance = None
-        if self._store is not None and not control.refresh:
+        if self._store is not None and not (control.refresh or self.rehearsal):
             utterance = await self._store.look_up(key)
         if utterance is None:
             self.stats.miss(len(text), tag=control.tag)
         else:
             self.stats.hit(len(text), utterance.duration, tag=control.tag)
         return utterance
+
+    async def skips(self, key: CacheKey | None) -> bool:
+        """Tell whether a sentence is not to be spoken, as this is a rehearsal and it need not be.
+
+        Args:
+            key: Where it is kept, or None if it is not for the cache.
+
+        Returns:
+            Whether not to speak it.
+        """
+        if self.rehearsal is None:
+            return False
+        if key is None or self._store is None:
+            return True
+        return self.rehearsal.skips(there=await self._store.holds(key))
 
     async def confirm(
         self, sentence: LiveSentence, *, settings: Mapping[str, Any], sample_rate: int
@@ -265,6 +282,11 @@ class Phrasebook:
         """
         backend = await self._store.describe() if self._store else None
         return self.stats.as_dict(enabled=self.options.active, backend=backend)
+
+    async def written(self) -> None:
+        """Wait until no write is pending."""
+        if self._store is not None:
+            await self._store.written()
 
     async def close(self) -> None:
         """Let pending writes end."""

@@ -97,6 +97,22 @@ class Store:
         self._distrust(key)
         return None
 
+    async def holds(self, key: CacheKey) -> bool | None:
+        """Tell whether an utterance is kept, without using it.
+
+        Args:
+            key: Where it would be kept.
+
+        Returns:
+            Whether there is one, or None if the store does not tell.
+        """
+        try:
+            return await self._patience.within(_WRITE_SECONDS, self._backend.exists(key))
+        except Exception as error:
+            self._stats.store_errors += 1
+            self._say("probes", f"the store does not tell what it holds ({_name(error)})")
+            return None
+
     def write(
         self,
         key: CacheKey,
@@ -167,6 +183,11 @@ class Store:
             self._say("statistics", f"the store does not tell its statistics ({_name(error)})")
             return None
         return dict(stats) if isinstance(stats, Mapping) else None
+
+    async def written(self) -> None:
+        """Wait until no write is pending, each within its own time."""
+        while self._writes:
+            await asyncio.wait(list(self._writes))
 
     async def drain(self) -> None:
         """Let pending writes end, and cancel those that do not within two seconds."""

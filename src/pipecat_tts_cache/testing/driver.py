@@ -37,7 +37,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
-from pipecat_tts_cache.testing.pipecat_versions import LastingFrame, listeners
+from pipecat_tts_cache.loudspeaker import LastingFrame, listeners
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from pipecat_tts_cache.testing.view import Captured, View, view
 
