@@ -102,6 +102,23 @@ async def test_a_dead_level_is_left_alone(levels: list[Obedient]) -> None:
         assert "closed" == (await store.get_stats())["levels"][1]["breaker"]
 
 
+async def test_a_level_that_goes_and_comes_back_is_told_once(
+    levels: list[Obedient], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says when a level is left alone, why, and when it answers again."""
+    async with make_store(levels) as store:
+        levels[1].fails = OSError("user:password@host")
+        for _ in range(9):
+            await store.get(make_key())
+        levels[1].fails = None
+        for _ in range(3):
+            await store.delete(make_key())
+    told = [record.getMessage() for record in caplog.records if "level 2" in record.getMessage()]
+    assert 2 == len(told)
+    assert told[0].startswith("TTS cache: level 2 (Obedient): OSError. The other levels go on")
+    assert told[1].startswith("TTS cache: level 2 (Obedient) answers again")
+
+
 async def test_a_full_level_is_still_read(levels: list[Obedient]) -> None:
     """A level that takes nothing more, however often, goes on answering look-ups."""
     async with make_store(levels[:2]) as store:

@@ -44,9 +44,9 @@ Allowed = set[Utterance | None]
 class Leisurely(Obedient):
     """Takes a few turns of the event loop before and behind everything."""
 
-    def __init__(self, random: Random, *args: Any, **options: Any) -> None:
+    def __init__(self, random: Random, *args: Any, most: int = 4, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._random = random
+        self._random, self._most = random, most
 
     async def _do(self, name: str, *args: Any, **options: Any) -> Any:
         await self._dawdle()
@@ -55,7 +55,7 @@ class Leisurely(Obedient):
         return answer
 
     async def _dawdle(self) -> None:
-        for _ in range(self._random.randrange(4)):
+        for _ in range(self._random.randrange(self._most)):
             await asyncio.sleep(0)
 
 
@@ -80,7 +80,7 @@ class Model(RuleBasedStateMachine):
         self.random = random = Random(seed)
         bounds: dict[str, Any] = {"max_bytes": 10_000}
         first = Front(2, **bounds) if front else Leisurely(random, 2, **bounds)
-        self.levels = [first, Leisurely(random, 3), Leisurely(random)]
+        self.levels = [first, Leisurely(random, 3), Leisurely(random, most=20)]
         self.troubled = [level for level in self.levels if isinstance(level, Leisurely)]
         self.store = TieredCacheBackend(self.levels, timeout=60, write_timeout=60)
         for level in self.store._levels:
@@ -103,12 +103,12 @@ class Model(RuleBasedStateMachine):
         return self.runner.run(gather())
 
     async def soon(self, call: Coroutine[Any, Any, Any]) -> Any:
-        for _ in range(self.random.randrange(8)):
+        for _ in range(self.random.randrange(20)):
             await asyncio.sleep(0)
         return await call
 
     async def idle(self) -> None:
-        for _ in range(100):
+        for _ in range(200):
             await asyncio.sleep(0)
 
     def complaints(self) -> int:

@@ -70,7 +70,8 @@ class TieredCacheBackend(CacheBackend):
             timeout: Seconds that a look-up may take in all levels together. Each level gets an
                 equal share of what those before it left over: of two that have to be asked, the
                 first has half of the time, and the second all that is left.
-            write_timeout: Seconds that one utterance may take to be kept or deleted in a level.
+            write_timeout: Seconds that anything else may take with one utterance in a level: to
+                keep, delete, peek at or probe it.
             max_copies: The most utterances that are copied to the front at a time; further ones
                 are not copied.
             close_levels: Whether `close` closes the levels. Say False if others use them, too.
@@ -156,15 +157,13 @@ class TieredCacheBackend(CacheBackend):
         async with self._copies.changing([key]):
             outcomes = await self._ask_all(lambda level: level.keep(key, utterance, seconds))
             kept = True in outcomes
-            if kept and False in outcomes:
-                await asyncio.gather(
-                    *(
-                        level.insist(level.backend.delete, key)
-                        for level, outcome in zip(self._levels, outcomes, strict=True)
-                        if outcome is False
-                    ),
-                    return_exceptions=True,
-                )
+            if kept:
+                refused = [
+                    level.insist(level.backend.delete, key)
+                    for level, outcome in zip(self._levels, outcomes, strict=True)
+                    if outcome is False
+                ]
+                await asyncio.gather(*refused, return_exceptions=True)
         if not kept and False not in outcomes:
             raise together("not kept", failures_in(outcomes))
         return kept
@@ -416,10 +415,9 @@ class TieredCacheBackend(CacheBackend):
         """Take note that others removed something from a level that this one is a copy of."""
         if self._closed:
             return
-        scope = (namespace, digest)
-        self._copies.spoil({scope})
+        self._copies.spoil({(namespace, digest)})
         for level in self._levels[:place]:
-            level.drops.add(scope)
+            level.drops.add((namespace, digest))
 
     async def _drop(self, level: GuardedLevel, scope: Scope) -> None:
         await self._copies.settle({scope})

@@ -36,8 +36,8 @@ class CacheLevel:
         ttl: The most seconds that this level keeps an utterance; None for as long as was asked.
         timeout: Seconds that a look-up may take here before the next level is asked; None for a
             share of what is left of the time of the whole.
-        write_timeout: Seconds that one utterance may take to be kept or deleted here; None for
-            what the tiered store allows.
+        write_timeout: Seconds that anything else may take with one utterance here; None for what
+            the tiered store allows.
     """
 
     backend: CacheBackend
@@ -96,8 +96,8 @@ class GuardedLevel:
         Args:
             level: The level.
             place: Its place, from 1 at the front.
-            write_timeout: Seconds that one utterance may take to be kept or deleted, where the
-                level does not say.
+            write_timeout: Seconds that anything but a look-up may take with one utterance, where
+                the level does not say.
             drop: Drops from this level what was removed elsewhere.
             patience: Waits for the store.
         """
