@@ -128,13 +128,23 @@ class Model(RuleBasedStateMachine):
         """Make a change, while others look up what it is about."""
         before, alive = self.complaints(), self.is_alive()
         raced = [*about[:3], *about[:3]]
+        at_once: list[Utterance | None] = []
+
+        async def change_and_look() -> Any:
+            await self.soon(asyncio.sleep(0))
+            done = await change
+            if done is not False and self.complaints() == before:
+                at_once.extend([await self.store.get(key) for key in about])
+            return done
+
         gets = [self.soon(self.store.get(key)) for key in raced]
-        done, *found = self.run(self.soon(change), *gets, self.idle())
+        done, *found = self.run(change_and_look(), *gets, self.idle())
         for key, each in zip(raced, found, strict=False):
             self.check(each, self.allowed[key] | {value}, alive=alive)
         failed = isinstance(done, BaseException)
         if failed:
             assert isinstance(done, BackendError), done
+        assert set(at_once) <= {value}
         for key in about:
             if failed or self.complaints() > before:
                 self.allowed[key] = self.allowed[key] | {value}
@@ -206,13 +216,16 @@ class Model(RuleBasedStateMachine):
                 await MemoryCacheBackend.set(shared, key, utterance)
             await shared._dawdle()
             shared.tell(*key)
+            at_once.append(await self.store.get(key))
 
+        at_once: list[Utterance | None] = []
         alive = self.is_alive()
         gets = [self.soon(self.store.get(key)) for _ in range(3)]
         _, *found = self.run(self.soon(change()), *gets)
         self.run(self.idle())
         for each in found:
             self.check(each, self.allowed[key] | {utterance}, alive=alive)
+        assert set(at_once) <= {utterance, None}
         self.allowed[key] = {utterance}
 
     @rule(place=st.integers(0, 2), fails=st.booleans())

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pipecat_tts_cache
 from pipecat_tts_cache import backends
@@ -377,3 +379,19 @@ def test_every_scheme_is_documented() -> None:
 def test_it_is_public() -> None:
     """It is imported from the top."""
     assert open_backend is pipecat_tts_cache.open_backend
+
+
+@given(
+    scheme=st.sampled_from([*urls._STORES, "tiered:memory", "tiered:?timeout=1,memory"]),
+    rest=st.text(st.sampled_from("/:?&=@,%[]#+. \\\0é\ud800ab1"), max_size=30),
+    user=st.booleans(),
+)
+def test_whatever_it_is_it_is_a_store_or_refused(scheme: str, rest: str, user: bool) -> None:
+    """No text makes anything but a store, or an error that says so and repeats no password."""
+    said = ""
+    try:
+        open_backend(f"{scheme}:{f'//{USER}:{SECRET}' if user else ''}{rest}")
+    except ValueError as error:
+        said = str(error)
+    assert USER not in said
+    assert SECRET not in said
