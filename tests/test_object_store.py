@@ -252,6 +252,28 @@ async def test_a_damaged_object_is_a_miss_and_goes(
     assert (1, 1) == (stats["corrupt"], stats["misses"])
 
 
+async def test_an_object_of_another_namespace_is_not_listed(
+    objects: MemoryStore, store: ObjectStoreCacheBackend
+) -> None:
+    """Copied to another's folder, an utterance is neither the one's nor the other's."""
+    await objects.put_async(PATH, to_sound_file(SPOKEN, namespace="user/2", codec="flac").content)
+    assert [] == [entry async for entry in store.entries()]
+    assert [] == [entry async for entry in store.entries("user/2")]
+
+
+async def test_an_object_that_would_fill_the_memory_is_not_read(
+    objects: MemoryStore, store: ObjectStoreCacheBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is larger than any utterance is damaged, whatever is in it."""
+    await store.set(KEY, SPOKEN)
+    size = len(await read(objects))
+    monkeypatch.setattr("pipecat_tts_cache.backends.object_store_server.MAX_SIZE", size)
+    assert SPOKEN == await store.get(KEY)
+    monkeypatch.setattr("pipecat_tts_cache.backends.object_store_server.MAX_SIZE", size - 1)
+    assert await store.get(KEY) is None
+    assert 1 == (await store.get_stats())["corrupt"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"junk", b"RIFF\0\0\0\0WAVE"])
 async def test_a_damaged_object_is_not_listed(
     objects: MemoryStore, store: ObjectStoreCacheBackend, damage: bytes
