@@ -84,7 +84,8 @@ async def has_heard(store: RedisCacheBackend, other: RedisCacheBackend) -> None:
         while not arrived.is_set():  # said again, as what is said while nobody listens is lost
             await other.delete(marker)
             with suppress(TimeoutError):
-                await asyncio.wait_for(arrived.wait(), 0.2)
+                async with asyncio.timeout(0.2):
+                    await arrived.wait()
     store._watch._listeners.remove(listen)
 
 

@@ -256,3 +256,19 @@ async def test_a_cluster_shares_the_load(cluster: redis.asyncio.RedisCluster) ->
     assert all(size > 5 for size in per_node)
     assert 60 == await store.clear()
     assert 0 == await cluster.dbsize(target_nodes=redis.asyncio.RedisCluster.PRIMARIES)
+
+
+async def test_a_cluster_whose_user_may_not_publish(
+    cluster_ports: list[int], cluster: redis.asyncio.RedisCluster
+) -> None:
+    """What cannot be told to others is stored and removed all the same, and counted."""
+    for port in cluster_ports:
+        async with redis.asyncio.Redis(port=port) as node:
+            rules = ["on", ">x", "~*", "resetchannels", "+@all", "-publish"]
+            await node.execute_command("ACL", "SETUSER", "quiet", *rules)
+    async with redis.asyncio.RedisCluster(
+        host="127.0.0.1", port=cluster_ports[0], username="quiet", password="x"
+    ) as client:
+        store = RedisCacheBackend(client=client, timeout=5, write_timeout=5)
+        await keeps_speech(store)
+        assert 6 == (await store.get_stats())["not_announced"]

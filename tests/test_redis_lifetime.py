@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import RedisCluster
 
 from pipecat_tts_cache.backends import RedisCacheBackend
+from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.servers import (
     Server,
@@ -149,6 +150,15 @@ async def test_where_it_may_not_be_prolonged_a_hit_is_a_hit(
     assert (3, 3, 3) == (stats["hits"], stats["misses"], stats["not_prolonged"])
     assert -1 == await own_server.ask("PTTL", ENTRY)
     assert 1 == caplog.text.count("'pexpire'")
+
+
+async def test_something_else_under_our_key_is_an_error(
+    store: RedisCacheBackend, server: Server
+) -> None:
+    """A value of another type fails the look-up, as it does without the option."""
+    await server.ask("RPUSH", ENTRY, "x")
+    with pytest.raises(BackendError, match="WRONGTYPE"):
+        await store.get(make_key())
 
 
 async def test_a_full_server_prolongs(own_server: Server) -> None:

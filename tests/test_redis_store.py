@@ -112,6 +112,8 @@ def test_older_versions_of_redis_py_are_introduced_too(monkeypatch: pytest.Monke
         ({"write_timeout": -1}, ValueError, "write_timeout must be above 0"),
         ({"max_connections": 0}, ValueError, "max_connections must be above 0"),
         ({"max_connections": 1.5}, TypeError, "max_connections must be an int"),
+        ({"watch": 1}, TypeError, "watch must be a bool"),
+        ({"max_known": 0}, ValueError, "max_known must be above 0"),
         ({"client": "redis://localhost"}, TypeError, "client must be a redis.asyncio.Redis"),
         ({"client": redis.Redis()}, TypeError, "not redis.client.Redis"),
         ({"client": redis.asyncio.ConnectionPool()}, TypeError, "client must be"),
@@ -257,6 +259,31 @@ async def test_the_index_forgets_what_the_server_evicted(
         await store.set(key, make_utterance(num_bytes=2))
         await on_server("DEL", f"pipecat:tts:e::{key.digest}")
     assert 100 > await on_server("ZCARD", "pipecat:tts:i:")
+
+
+async def test_what_is_written_while_the_index_is_tidied_stays_listed(
+    store: RedisCacheBackend, on_server: OnServer
+) -> None:
+    """An entry that is written just before it is dropped from the index is taken back."""
+    keys = [make_key("x"), make_key("y")]
+    for key in keys:
+        await store.set(key, make_utterance())
+        await on_server("DEL", f"pipecat:tts:e::{key.digest}")
+    index, lifetimes = store._index, store._index._lifetimes
+
+    async def written_meanwhile(client: Any, name: bytes, digests: Any) -> dict[bytes, int]:
+        left = await lifetimes(client, name, digests)
+        index._lifetimes = lifetimes  # type: ignore[method-assign]
+        await store.set(keys[0], make_utterance(), ttl=1000)
+        await store.set(keys[1], make_utterance())
+        return left
+
+    index._lifetimes = written_meanwhile  # type: ignore[method-assign]
+    await store._do(lambda client: index.tidy(client, b""))
+    assert 2 == await on_server("ZCARD", "pipecat:tts:i:")
+    score = float(await on_server("ZSCORE", "pipecat:tts:i:", keys[0].digest))
+    assert score == pytest.approx(time.time() + 1000, abs=60)
+    assert 2 == await store.clear()
 
 
 async def test_expired_namespaces_are_forgotten(server: Server) -> None:
