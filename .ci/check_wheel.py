@@ -7,11 +7,12 @@
 """Tries what is installed, as a user has it: run it with the Python of a clean environment.
 
 python .ci/check_wheel.py                  without any extra
-python .ci/check_wheel.py unix:///a.sock   with the extra `redis`, and a server to use
+python .ci/check_wheel.py unix:///a.sock   with the extra `all`, and a Redis server to use
 """
 
 import asyncio
 import sys
+import tempfile
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -19,16 +20,21 @@ import pipecat_tts_cache
 from pipecat_tts_cache import (
     CacheBackend,
     CacheKey,
-    MemoryCacheBackend,
     MissingExtraError,
-    RedisCacheBackend,
     TTSCacheMixin,
     Utterance,
     Word,
+    open_backend,
 )
 
 KEY = CacheKey("a wheel", "0" * 64)
 UTTERANCE = Utterance(audio=bytes(4800), sample_rate=24000, words=(Word("Hello.", 0.0),))
+EXTRAS = {
+    "redis": "redis://localhost:6379/0",
+    "postgres": "postgresql://localhost/tts",
+    "object-store": "s3://bucket/prefix",
+}
+"""A store for each extra, by its URL."""
 
 
 def expect(holds: object, what: str) -> None:
@@ -59,23 +65,35 @@ def try_package() -> None:
     expect(any(file.name == "LICENSE" for file in files), "its license comes with it")
     names = [getattr(pipecat_tts_cache, name) for name in pipecat_tts_cache.__all__]
     expect(all(names), f"all {len(names)} public names can be imported")
-    expect(TTSCacheMixin.__mro__[1].__name__ == "TTSService", "the mixin finds Pipecat")
+    expect(
+        "TTSService" in [each.__name__ for each in TTSCacheMixin.__mro__], "the mixin finds Pipecat"
+    )
 
 
-def try_without_redis() -> None:
+def try_without(extra: str, url: str) -> None:
     """Ask for a store whose extra is missing."""
     try:
-        RedisCacheBackend()
+        open_backend(url)
     except MissingExtraError as error:
-        expect("pip install 'pipecat-tts-cache[redis]'" in str(error), f"without redis: {error}")
+        expect(f"pip install 'pipecat-tts-cache[{extra}]'" in str(error), f"without: {error}")
     else:
-        sys.exit("not so: RedisCacheBackend says what is missing")
+        sys.exit(f"not so: a store says that the extra {extra} is missing")
+
+
+async def try_stores(urls: list[str]) -> None:
+    """Try stores by their URLs."""
+    for url in urls:
+        await try_store(open_backend(url))
 
 
 if __name__ == "__main__":
     try_package()
-    asyncio.run(try_store(MemoryCacheBackend()))
-    if len(sys.argv) > 1:
-        asyncio.run(try_store(RedisCacheBackend(sys.argv[1], timeout=5)))
-    else:
-        try_without_redis()
+    with tempfile.TemporaryDirectory() as folder:
+        disk = f"disk://{folder}/disk"
+        stores = ["memory://", disk, f"tiered:memory://,{disk}"]
+        if len(sys.argv) > 1:
+            stores += [f"{sys.argv[1]}?timeout=5s", f"file://{folder}"]
+        else:
+            for missing, its_url in EXTRAS.items():
+                try_without(missing, its_url)
+        asyncio.run(try_stores(stores))

@@ -18,13 +18,26 @@ from pipecat_tts_cache import (
     CacheBackend,
     CacheError,
     CacheKey,
+    Copied,
+    DiskCacheBackend,
+    Entry,
     MemoryCacheBackend,
     NotStored,
+    ObjectStoreCacheBackend,
+    PostgresCacheBackend,
+    Purged,
     RedisCacheBackend,
+    Selection,
     ServiceProfile,
+    TieredCacheBackend,
     TTSCacheMixin,
     Utterance,
     Word,
+    copy_store,
+    delete_text,
+    list_entries,
+    open_backend,
+    purge,
 )
 
 
@@ -129,7 +142,8 @@ async def switch_and_clear(service: TTSCacheMixin) -> int:
     service.cache_enabled = not service.cache_enabled
     assert_type(service.cache_enabled, bool)
     everything = await service.clear_cache()
-    return everything + await service.clear_cache(namespace="user_123")
+    erased = await service.delete_text("Your name is Ada.")
+    return everything + erased + await service.clear_cache(namespace="user_123")
 
 
 async def use_a_store() -> Utterance | None:
@@ -146,11 +160,37 @@ async def use_a_store() -> Utterance | None:
         raise failure from None
 
 
+def stores() -> CacheBackend:
+    """Every store, with what it is bounded by and how it keeps audio."""
+    memory = MemoryCacheBackend(max_size=10, max_bytes=1024, eviction="lru")
+    disk = DiskCacheBackend("cache", max_bytes=1 << 30, codec="raw")
+    redis = RedisCacheBackend(codec="opus", sliding_ttl=3600, watch=True)
+    postgres = PostgresCacheBackend("postgresql://localhost/tts", table="speech.cache")
+    bucket = ObjectStoreCacheBackend("s3://bucket/prefix", codec="flac")
+    named: CacheBackend = open_backend("redis://localhost:6379/0")
+    return TieredCacheBackend([memory, disk, redis, postgres, bucket, named])
+
+
+async def keep_house(store: CacheBackend) -> float:
+    """What is in a store can be listed, purged, erased and copied."""
+    async for entry in list_entries(store, Selection(voice="anna", older_than=3600)):
+        assert_type(entry, Entry)
+        assert_type(entry.key, CacheKey)
+        text: str | None = entry.text
+        assert text
+    purged: Purged = await purge(store, Selection(unused_for=90 * 86400), dry_run=True)
+    erased: Purged = await delete_text(store, "Your name is Ada.", secret=b"secret")
+    copied: Copied = await copy_store(store, MemoryCacheBackend(), overwrite=True, progress=print)
+    return purged.duration + erased.size + copied.failed
+
+
 def misuse() -> None:
     """What a type checker refuses."""
     CachedCartesia(api_key="key", cache_scope="turn")  # type: ignore[arg-type]
     CachedCartesia(api_key="key", cache_backend={})  # type: ignore[arg-type]
     CachedCartesia(api_key="key", cache_ttl="1h")  # type: ignore[arg-type]
     CachedCartesia(api_key="key", should_cache=len)  # type: ignore[arg-type]
+    Selection(voice=1)  # type: ignore[arg-type]
+    DiskCacheBackend("cache", codec="mp3")  # type: ignore[arg-type]
     CacheKey("user_123", digest=1)  # type: ignore[arg-type]
     DictBackend().get("key")  # type: ignore[arg-type, unused-coroutine]
