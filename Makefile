@@ -36,7 +36,7 @@ call: $(VENV)/.call ## Have a browser, Chromium, call that bot and check what is
 	@$(BIN)/python -m tests.browser_call $(ARGS)
 
 test: $(VENV)/.test ## Run the tests
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.lint ## Check style and format
 	@$(BIN)/ruff check . $(ARGS)
