@@ -382,6 +382,51 @@ async def test_removals_and_writes_of_several_bots(
         assert 0 == (await each.get_stats())["errors"]
 
 
+async def test_bots_lock_rows_in_one_order(postgres: PostgresServer) -> None:
+    """Two that want the same rows in different orders wait for one another, but not both."""
+    # Let PostgreSQL look the rows up one by one, as it does in a large table.
+    dsn = f"{postgres.url}?enable_seqscan=off&enable_hashjoin=off&enable_mergejoin=off"
+    store, other = (PostgresCacheBackend(dsn, timeout=20, write_timeout=20) for _ in range(2))
+    keys = [make_key(str(i)) for i in range(20)]
+    for key in keys:
+        await store.set(key, make_utterance(num_bytes=2))
+    columns = [row["column_name"] for row in await postgres.query(COLUMNS)]
+    copied = ", ".join("'x' || i" if name == "digest" else name for name in columns)
+    await postgres.query(
+        f"INSERT INTO {TABLE} SELECT {copied} FROM {TABLE}, generate_series(1, 3000) AS i "
+        f"WHERE digest = '{keys[0].digest}'; ANALYZE {TABLE}"
+    )
+    uses = dict.fromkeys(keys, (1, 1.0))
+    backwards = dict(reversed(uses.items()))
+    for one, another in (
+        (lambda: store._tell(uses), lambda: other._tell(backwards)),
+        (lambda: store.delete_many(keys), lambda: other.delete_many(keys[::-1])),
+    ):
+        blocker = await asyncpg.connect(postgres.url)
+        middle = keys[10].digest
+        await blocker.execute(f"BEGIN; SELECT FROM {TABLE} WHERE digest = '{middle}' FOR UPDATE")
+        calls = [asyncio.ensure_future(one()), asyncio.ensure_future(another())]
+        await waiting(postgres, 2)
+        await blocker.execute("COMMIT")
+        await blocker.close()
+        await asyncio.gather(*calls)
+    await asyncio.gather(store.close(), other.close())
+
+
+COLUMNS = f"""
+SELECT column_name FROM information_schema.columns WHERE table_name = '{TABLE}'
+ORDER BY ordinal_position
+"""
+
+
+async def waiting(postgres: PostgresServer, number: int) -> None:
+    """Wait until some sessions wait for a lock."""
+    query = "SELECT FROM pg_stat_activity WHERE datname = 'speech' AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(20):
+        while len(await postgres.query(query)) < number:
+            pass
+
+
 async def test_listing_holds_nothing_open(
     store: PostgresCacheBackend, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
