@@ -14,6 +14,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache.backends import DiskCacheBackend
+from pipecat_tts_cache.backends.disk_database import is_damage, set_aside
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.disk import (
@@ -117,36 +120,61 @@ async def test_a_look_up_that_takes_too_long(tmp_path: Path) -> None:
     assert (1, 1, 1) == (stats["errors"], stats["timeouts"], stats["hits"])
 
 
+async def test_what_has_failed_is_not_done_later(tmp_path: Path) -> None:
+    """A write that nobody waits for any more, or whose time is over, does not happen."""
+    async with open_store(tmp_path, write_timeout=SHORT) as store:
+        await store.set(make_key(), make_utterance())
+        go_on = threading.Event()
+        slow = asyncio.ensure_future(store._writer.ask(lambda _: go_on.wait(20), within=20))
+        left = asyncio.ensure_future(store.set(make_key("left"), make_utterance()))
+        await asyncio.sleep(0)
+        left.cancel()
+        with pytest.raises(BackendError, match=r"no answer within 0.3 s"):
+            await store.set(make_key("late"), make_utterance())
+        go_on.set()
+        assert await slow
+        assert await store.set(make_key("next"), make_utterance())
+        assert not await store.exists(make_key("left"))
+        assert not await store.exists(make_key("late"))
+
+
 # Full
 
 
-async def fill(store: DiskCacheBackend) -> int:
-    """Store until the disk is full."""
+async def fill(store: DiskCacheBackend, *, failures: int) -> list[int]:
+    """Store until the disk is full, so many times in a row."""
+    kept: list[int] = []
+    failed = 0
     for seed in range(1000):
         try:
             await store.set(make_key(f"fill {seed}"), make_utterance(seed, num_bytes=100_000))
         except BackendError as error:
-            assert "the disk is full" in str(error)  # noqa: PT017 - the first of many
-            return seed
+            assert "the disk is full" in str(error)  # noqa: PT017 - one of many
+            assert await store.get(make_key(f"fill {seed}")) is None
+            failed += 1
+            if failed == failures:
+                return kept
+        else:
+            kept.append(seed)
+            failed = 0
     raise AssertionError("the disk is never full")
 
 
-async def has_room_again(store: DiskCacheBackend, folder: Path, kept: int) -> None:
+async def has_room_again(store: DiskCacheBackend, folder: Path, kept: list[int]) -> None:
     """Whatever was stored is there whole, what was not is not, and writing works again."""
-    for seed in range(kept):
+    for seed in kept:
         found = await store.get(make_key(f"fill {seed}"))
         assert make_utterance(seed, num_bytes=100_000) == found
     assert await store.set(make_key("after"), make_utterance(num_bytes=100_000))
     assert await store.get(make_key("after")) is not None
-    assert kept + 2 == (await store.get_stats())["entries"] == check(folder)
+    assert len(kept) + 2 == (await store.get_stats())["entries"] == check(folder)
     assert [] == damaged_of(folder)
 
 
 async def test_a_database_that_may_not_grow(store: DiskCacheBackend, tmp_path: Path) -> None:
     """SQLite says that it is full: `set` fails, look-ups go on, and it heals."""
     await have(store, "PRAGMA max_page_count = 200")
-    kept = await fill(store)
-    assert await store.get(make_key(f"fill {kept}")) is None
+    kept = await fill(store, failures=1)
     assert make_utterance() == await store.get(make_key())
     await has_room_again(store, tmp_path, kept)  # the connection was made anew
 
@@ -170,12 +198,9 @@ async def test_a_full_disk(small_disk: Path) -> None:
     async with open_store(small_disk / "speech") as store:
         await store.set(make_key(), make_utterance())
         await asyncio.to_thread(ballast.write_bytes, bytes(1_000_000))
-        kept = await fill(store)
-        for _ in range(3):
-            with pytest.raises(BackendError):
-                await store.set(make_key(), make_utterance(1, num_bytes=100_000))
+        kept = await fill(store, failures=5)
         assert make_utterance() == await store.get(make_key())
-        assert kept + 1 == (await store.get_stats())["entries"]
+        assert len(kept) + 1 == (await store.get_stats())["entries"]
         await asyncio.to_thread(ballast.unlink)
         await has_room_again(store, small_disk / "speech", kept)
 
@@ -322,6 +347,51 @@ async def test_flipped_bits_never_make_an_answer_wrong(tmp_path: Path) -> None:
                 assert found in (None, make_utterance(i, num_bytes=20_000))
             await store.set(make_key("new"), make_utterance())
             assert await store.get(make_key("new")) in (make_utterance(), None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE entries RENAME COLUMN codec TO kodec",
+        "ALTER TABLE records RENAME TO recordings",
+        "DELETE FROM state",
+    ],
+)
+async def test_tables_that_are_amiss(tmp_path: Path, change: str) -> None:
+    """A database that SQLite finds in order, and that cannot be used all the same, is replaced."""
+    async with open_store(tmp_path) as store:
+        await keep_some(store)
+        query(tmp_path, change)
+        await heals(store, tmp_path)
+    assert ["speech-1.damaged.sqlite3"] == damaged_of(tmp_path)
+
+
+def test_what_is_damage() -> None:
+    """Words that cannot be read are, and a row that is there twice; a disk that fails is not."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE one (a UNIQUE NOT NULL, b NOT NULL)")
+    connection.execute("INSERT INTO one VALUES (1, 1)")
+    with pytest.raises(sqlite3.Error) as twice:
+        connection.execute("INSERT INTO one VALUES (1, 2)")
+    with pytest.raises(sqlite3.Error) as missing:
+        connection.execute("INSERT INTO one VALUES (2, NULL)")
+    connection.close()
+    assert is_damage(twice.value)
+    assert is_damage(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"))
+    for error in (missing.value, sqlite3.OperationalError("?"), OSError(), ValueError()):
+        assert not is_damage(error)
+
+
+async def test_who_comes_second_sets_nothing_aside(store: DiskCacheBackend, tmp_path: Path) -> None:
+    """Two threads may find the damage at the same moment: the new database is left alone."""
+    await store.get(make_key())
+    damaged = store._reader._database
+    assert damaged is not None
+    for _ in range(2):
+        deadline = time.monotonic() + 20
+        await asyncio.to_thread(set_aside, store._folder, damaged, "a test", deadline=deadline)
+        assert await store.set(make_key(), make_utterance())
+    assert "speech-2.sqlite3" == database_of(tmp_path).name
 
 
 async def test_only_the_last_damaged_one_is_kept(tmp_path: Path) -> None:

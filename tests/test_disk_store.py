@@ -91,7 +91,7 @@ async def test_two_stores_on_one_folder(tmp_path: Path) -> None:
 # Files
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o177])
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 async def test_files_are_the_owners_alone(tmp_path: Path, umask: int) -> None:
     """The folder and all files in it are for the owner only, whatever the umask."""
     before = os.umask(umask)

@@ -82,6 +82,10 @@ END;
 """The audio is in a table of its own: to change a row, SQLite writes all of it anew."""
 
 
+class DamagedError(sqlite3.DatabaseError):
+    """The database is not as it was made, though SQLite finds nothing wrong."""
+
+
 DatabaseErrors = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises, the latter where its own words are damaged."""
 
@@ -171,7 +175,7 @@ def is_damage(error: BaseException) -> bool:
         Whether it has to be replaced. A missing table means as much, as does a row that is there
         twice: an index that did not find the first is damaged.
     """
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError | DamagedError):
         return True
     if not isinstance(error, sqlite3.DatabaseError):
         return False

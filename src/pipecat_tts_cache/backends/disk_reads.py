@@ -11,10 +11,10 @@ import sqlite3
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from pipecat_tts_cache.backends.disk_database import DamagedError
 from pipecat_tts_cache.backends.disk_folder import DiskFolder
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
 from pipecat_tts_cache.backends.names import decode_namespace, encode_namespace
-from pipecat_tts_cache.errors import BackendError
 
 _PAGE = 256
 _UNEXPIRED = "(expires_at IS NULL OR expires_at > ?)"
@@ -140,11 +140,11 @@ def totals(connection: sqlite3.Connection, folder: DiskFolder, now: float) -> di
         "entries" and "bytes" that have not expired, "namespaces", and "disk_bytes" of the files.
 
     Raises:
-        BackendError: If the table that says so is empty.
+        DamagedError: If the table that says so is empty.
     """
     row = connection.execute(_TOTALS, {"now": now}).fetchone()
     if row is None:
-        raise BackendError("the totals are missing")
+        raise DamagedError("the totals are missing")
     entries, size, namespaces, expired, expired_size = row
     return {
         "entries": entries - expired,

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from pipecat_tts_cache.backends.disk_database import DamagedError
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
 from pipecat_tts_cache.backends.eviction import REMEMBERED, Eviction, priority
 from pipecat_tts_cache.backends.names import encode_namespace
@@ -163,8 +164,10 @@ class DiskRoom:
         return row, size, uses if expires_at is None or expires_at > now else None
 
     def _state(self, connection: sqlite3.Connection) -> _State:
-        ((held, floor, tick),) = connection.execute("SELECT bytes, floor, tick FROM state")
-        return _State(held, floor, tick)
+        found = connection.execute("SELECT bytes, floor, tick FROM state").fetchone()
+        if found is None:
+            raise DamagedError("the totals are missing")
+        return _State(*found)
 
     def _worth(self, state: _State, uses: int, size: int) -> float:
         return priority(
