@@ -11,6 +11,8 @@ every command of its own: what a command needs is imported when that runs.
 """
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
 
 _HINT = """\
 The command line of pipecat-tts-cache needs typer and rich, which are not installed:
@@ -23,10 +25,17 @@ _NEEDED = ("typer", "rich")
 def run() -> None:
     """Run the command line, or say how to install it and exit with 1."""
     try:
-        from pipecat_tts_cache.cli.app import app  # noqa: PLC0415 - may not be installed
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in _NEEDED:
-            raise
+        _load()()
+    except KeyboardInterrupt:  # before a command began
+        raise SystemExit(130) from None
+
+
+def _load() -> Callable[[], object]:
+    try:
+        for name in _NEEDED:
+            import_module(name)
+    except ImportError:
         sys.stderr.write(_HINT)
         raise SystemExit(1) from None
-    app()
+    app: Callable[[], object] = import_module(f"{__name__}.app").app
+    return app

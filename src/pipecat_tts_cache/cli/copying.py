@@ -6,7 +6,6 @@
 
 """Moving house: `copy`."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import Annotated
 import typer
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.cli.ending import ExitCode, Stop, ending, open_store
+from pipecat_tts_cache.cli.ending import ExitCode, Stop, ending, open_store, run
 from pipecat_tts_cache.cli.options import Filters, Json, takes_filters
 from pipecat_tts_cache.cli.output import note, write_fields, write_json
 from pipecat_tts_cache.cli.words import many
@@ -56,7 +55,7 @@ def copy(
         chosen = filters.selection()
         stores = open_store(source), open_store(target, make=True)
         with _interruptible():
-            done = asyncio.run(_copy(*stores, chosen, overwrite, concurrency))
+            done = run(lambda: _copy(*stores, chosen, overwrite, concurrency), *stores)
         if as_json:
             write_json(asdict(done))
         else:
@@ -72,17 +71,16 @@ async def _copy(
     overwrite: bool,
     concurrency: int,
 ) -> Copied:
-    async with source, target:
-        total = await _count(source) if selection.is_everything else None
-        with _progress(total) as progress:
-            return await copy_store(
-                source,
-                target,
-                selection=selection,
-                overwrite=overwrite,
-                concurrency=concurrency,
-                progress=progress,
-            )
+    total = await _count(source) if selection.is_everything else None
+    with _progress(total) as progress:
+        return await copy_store(
+            source,
+            target,
+            selection=selection,
+            overwrite=overwrite,
+            concurrency=concurrency,
+            progress=progress,
+        )
 
 
 async def _count(store: CacheBackend) -> int | None:

@@ -28,6 +28,8 @@ from pipecat_tts_cache.errors import CacheError
 from pipecat_tts_cache.key import is_secret_name
 
 _T = TypeVar("_T")
+_CLOSE_SECONDS = 2.0
+_CANCELLATIONS = 20
 _LIMITS = {"timeout": "10s", "write_timeout": "60s"}
 
 
@@ -146,12 +148,46 @@ def with_store(url: str, work: Callable[[CacheBackend], Awaitable[_T]]) -> _T:
         What came of it.
     """
     backend = open_store(url)
+    return run(lambda: work(backend), backend)
 
-    async def work_on_it() -> _T:
-        async with backend:
-            return await work(backend)
 
-    return asyncio.run(work_on_it())
+def run(work: Callable[[], Awaitable[_T]], *stores: CacheBackend) -> _T:
+    """Work on stores, and close them: soon, if it went wrong or was interrupted.
+
+    Args:
+        work: What to do.
+        *stores: The stores.
+
+    Returns:
+        What came of it.
+    """
+
+    async def run_and_close() -> _T:
+        task = asyncio.ensure_future(work())
+        limit: float | None = _CLOSE_SECONDS
+        try:
+            await asyncio.wait({task})
+            limit = None if task.exception() is None else limit
+        except asyncio.CancelledError:
+            await _end(task)
+            raise
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await asyncio.gather(*(each.close() for each in stores))
+        return task.result()
+
+    return asyncio.run(run_and_close())
+
+
+async def _end(task: "asyncio.Future[Any]") -> None:
+    """Cancel a task until it heeds that: the client of a server may let one go unheeded."""
+    for _ in range(_CANCELLATIONS):
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CLOSE_SECONDS / _CANCELLATIONS)
+        if task.done():
+            task.cancelled() or task.exception()  # which is of no interest any more
+            break
 
 
 def conceal(message: str, *urls: str) -> str:

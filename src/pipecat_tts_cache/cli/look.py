@@ -73,7 +73,7 @@ def stats(store: Store, as_json: Json = False) -> None:
         if as_json:
             write_json(described)
         if described.get("entries") is None:
-            raise Stop("the store does not answer")
+            raise Stop(f"{described.get('server', 'the store')} does not answer")
         if not as_json:
             write_fields(_flat(described))
 
