@@ -316,6 +316,29 @@ async def test_a_clear_while_it_loads(
     assert make_utterance(7) == await store.get(make_key("7"))
 
 
+async def test_word_of_a_clear_does_not_cut_loading_short(
+    store: RedisCacheBackend, other: RedisCacheBackend, server: Server
+) -> None:
+    """A namespace that is being read is not taken for read before all of it is."""
+    for i in range(400):
+        await other.set(make_key(str(i)), make_utterance(num_bytes=2))
+    paused = pause_loading(store)
+    await store.get(make_key("none"))
+    await paused.has_come.wait()
+    await server.ask("PUBLISH", "pipecat:tts:w", "somebody c ")
+    await has_heard(store, other)
+    await store.get(make_key("none"))
+    paused.may_go.set()
+    await knows(store)
+    assert all([await store.get(make_key(str(i))) for i in range(400)])
+
+
+async def test_a_second_confirmation_is_a_lost_connection(store: RedisCacheBackend) -> None:
+    """A client that subscribed anew by itself has missed something: all begins again."""
+    with pytest.raises(ConnectionError, match="connected anew"):
+        store._watch._take({"type": "subscribe"})
+
+
 async def test_a_lost_connection_while_it_loads(server: Server, other: RedisCacheBackend) -> None:
     """A namespace that was half read when the connection was lost is read anew."""
     for i in range(400):
