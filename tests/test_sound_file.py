@@ -330,6 +330,15 @@ def test_no_flipped_bit_is_accepted(codec: Codec) -> None:
     assert [bit for bit in bits(data) if not is_refused(flipped(data, bit))] == []
 
 
+def test_damage_to_the_checksum_of_a_page_is_found_without_decoding() -> None:
+    """In an Ogg file the page around the description has a checksum of its own, which counts."""
+    data = FILES["opus"]
+    start = data.index(b"OggS", 4) + 22
+    for bit in range(8 * start, 8 * start + 32):
+        with pytest.raises(CorruptRecordError, match="the checksum is wrong"):
+            from_sound_file(flipped(data, bit))
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_no_part_of_a_file_is_accepted(codec: Codec) -> None:
     """Cut off anywhere, or with something behind it, a file is refused."""
