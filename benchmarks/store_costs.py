@@ -198,11 +198,11 @@ async def _all_operations(
         await timed("raw get", floor.get(str(taken)))
         await timed("get", store.get(old))
         await timed("exists", store.exists(old))
-        await timed("get_stats", store.get_stats())
         await timed("delete", store.delete(new))
         await asyncio.gather(*(store.set(key_of(i, _SMALL), TINY) for i in range(10)))
         await timed("clear of 10", store.clear(_SMALL))
-    return times
+    # By itself: a server that had much to count is slow to take the next call.
+    return times | await compare({"get_stats": lambda _: store.get_stats()}, effort)
 
 
 async def first_frames(place: Place, effort: Effort) -> dict[str, float]:
