@@ -7,6 +7,7 @@
 """The documentation holds: its snippets run, its links lead somewhere, its tables are complete."""
 
 import ast
+import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -38,12 +39,14 @@ from pipecat_tts_cache import (
     TTSCacheMixin,
 )
 from pipecat_tts_cache.breaker import CircuitBreaker
+from pipecat_tts_cache.exports import export_store
 from pipecat_tts_cache.pipecat_compat import TESTED
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.eventually import eventually
 from tests.pipecat_services import importable
 from tests.servers import Server, lets_redis_introduce_itself, own_server
+from tests.sounds import sine, write_with_libav
 
 __all__ = ["lets_redis_introduce_itself", "own_server"]
 
@@ -51,6 +54,7 @@ ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://github.com/omChauhanDev/pipecat-tts-cache/blob/main/"
 REDIS_URL = "redis://localhost:6379/0"
 REDIS_PAGE = "docs/store-redis.md"
+RECORDINGS_PAGE = "docs/recordings.md"
 POSTGRES_URL = "postgresql://bot:secret@localhost:5432/speech"
 POSTGRES_PAGE = "docs/store-postgres.md"
 """Its snippets are run by tests/test_postgres_docs.py."""
@@ -116,11 +120,28 @@ async def run_page(page: str, redis_url: str = "", postgres_url: str = "") -> No
 
 
 @pytest.mark.parametrize(
-    "page", sorted(RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE, OBJECT_PAGE})
+    "page", sorted(RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE, OBJECT_PAGE, RECORDINGS_PAGE})
 )
 async def test_python_snippets_run(page: str) -> None:
     """Every snippet of a page runs."""
     await run_page(page)
+
+
+@pytest.fixture
+def greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to a folder with an audio file in it."""
+    write_with_libav(tmp_path / "greeting.m4a", "aac", sine(24000), 24000)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("greeting")
+async def test_snippets_about_recordings_run(tmp_path: Path) -> None:
+    """Every snippet of the page runs, and leaves the files that it shows."""
+    await run_page(RECORDINGS_PAGE)
+    (shown,) = (code for _, code in snippets(RECORDINGS_PAGE, "text"))
+    folder, *names = shown.split()
+    for name in names:
+        assert await asyncio.to_thread((tmp_path / folder / name).is_file), name
 
 
 @pytest.mark.parametrize("page", WANT_REDIS)
@@ -400,6 +421,12 @@ async def test_redis_arguments_and_statistics_are_listed() -> None:
     async with RedisCacheBackend("redis://127.0.0.1:1/0") as backend:
         fields = (await backend.get_stats()).keys()
     assert fields == table(REDIS_PAGE, "Statistics").keys()
+
+
+def test_arguments_of_an_export_are_listed() -> None:
+    """The arguments of an export are those there are, but the clock of tests."""
+    listed = table(RECORDINGS_PAGE, "Exporting a store").keys()
+    assert defaults(export_store).keys() - {"wall_clock"} == listed
 
 
 def test_every_error_is_listed() -> None:
