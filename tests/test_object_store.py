@@ -7,6 +7,7 @@
 """What the object store leaves in a bucket, and what it makes of what it finds there."""
 
 import asyncio
+import hashlib
 import json
 import math
 import re
@@ -383,6 +384,15 @@ async def test_folders_of_namespaces_can_be_told_from_others() -> None:
     folders = {folder_name(namespace) for namespace in namespaces}
     assert len(folders) == len(set(namespaces)) == await store.clear()
     assert all(re.fullmatch("[a-z0-9_!-]+", each) for each in folders)  # all that Supabase takes
+
+
+def test_the_folder_of_a_long_namespace_is_nobody_elses() -> None:
+    """No namespace can be chosen so that it shares the folder of one that is too long to spell."""
+    for length in range(10_000, 10_050):
+        digest = hashlib.sha256(b"a" * length).hexdigest()
+        chosen = chr(int(digest[:2], 16)) + digest[2:]
+        assert folder_name("a" * length) != folder_name(chosen)
+        assert folder_name("a" * length) == f"!!{digest}"
 
 
 # How it counts
