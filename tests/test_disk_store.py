@@ -335,6 +335,13 @@ async def test_a_damaged_record_is_deleted(store: DiskCacheBackend, tmp_path: Pa
     assert 0 == check(tmp_path)
 
 
+async def test_what_replaced_a_damaged_record_stays(store: DiskCacheBackend) -> None:
+    """Only the very record that was found damaged is deleted, not what another has just stored."""
+    await store.set(make_key(), make_utterance(1))
+    await store._writer.ask(lambda c: store._tables.remove_row(c, 1, b"damaged"), within=20)
+    assert make_utterance(1) == await store.get(make_key())
+
+
 async def test_a_newer_record_is_left_alone(store: DiskCacheBackend, tmp_path: Path) -> None:
     """It is a miss, and stays for the version that can read it."""
     await store.set(make_key(), make_utterance())

@@ -29,7 +29,7 @@ _MAX_NOTED = 4096
 _SWEPT_AT_ONCE = 32
 _CLEARED_AT_ONCE = 64
 _SPARE_PAGES = 128
-_PAGES_AT_ONCE = 1024
+_PAGES_AT_ONCE = 2048
 _COLUMNS = (
     "namespace", "digest", "size", "text", "text_digest", "service", "voice", "model", "duration",
     "sample_rate", "channels", "codec", "created_at", "stored_at", "expires_at", "last_used_at",
