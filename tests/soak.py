@@ -38,6 +38,7 @@ from loguru import logger
 import pipecat_tts_cache
 from pipecat_tts_cache import Utterance
 from pipecat_tts_cache.errors import CorruptRecordError
+from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider, Request
 from pipecat_tts_cache.testing.simulation import simulated_time
@@ -285,7 +286,7 @@ class Talker:
         self._log = Log()
         cached = CACHED_SCRIPTED[self.kind]
         namespace = NAMESPACES[number % len(NAMESPACES)]
-        self._service = cached.__mro__[2].__name__
+        self._service = cached.__mro__[cached.__mro__.index(CacheControls) + 1].__name__
         self._namespace = namespace
         self.provider = CountingProvider(
             soak.ledger,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from pipecat.frames.frames import InterruptionFrame, TTSAudioRawFrame
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.mixin import TTSCacheMixin
+from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.report import Finding, Report
@@ -322,7 +322,7 @@ def _fault_name(fault: Fault) -> str:
 def _name_of(service: TTSService) -> str:
     """Return the name of the class of a service behind the mixin."""
     lineage = type(service).__mro__
-    behind = lineage[lineage.index(TTSCacheMixin) + 1 :] if TTSCacheMixin in lineage else lineage
+    behind = lineage[lineage.index(CacheControls) + 1 :] if CacheControls in lineage else lineage
     return behind[0].__name__
 
 
