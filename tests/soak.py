@@ -37,8 +37,8 @@ from loguru import logger
 
 import pipecat_tts_cache
 from pipecat_tts_cache import Utterance
-from pipecat_tts_cache.errors import CorruptRecordError
 from pipecat_tts_cache.controls import CacheControls
+from pipecat_tts_cache.errors import CorruptRecordError
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider, Request
 from pipecat_tts_cache.testing.simulation import simulated_time
