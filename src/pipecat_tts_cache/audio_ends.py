@@ -86,7 +86,7 @@ def _wav_ends_early(file: BinaryIO, size: int) -> bool:
         name, length = _CHUNK.unpack(head)
         start += _CHUNK.size + length + length % 2
         if name == b"data":
-            return length < _UNKNOWN_SIZE and start - length % 2 > size
+            return bool(length < _UNKNOWN_SIZE and start - length % 2 > size)
     return False
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
+from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import RecordError
 from pipecat_tts_cache.export_index import (
     IndexKind,
@@ -57,6 +58,7 @@ class ExportFolder:
         self._kind: IndexKind = found or kind
         self._rows: dict[CacheKey | int, Row] = {}
         self._changed = found is None
+        self._listings: dict[Path, dict[str, set[Path]]] = {}
         for number, row in enumerate(read_index(root, found) if found else ()):
             if isinstance(row, ValueError):
                 raise row
@@ -88,17 +90,19 @@ class ExportFolder:
             return self._name(stem), "the store holds it under another key than it was made for"
         utterance = replace(utterance, seal=entry.key.seal)
         try:
-            codec = "raw" if self._format == "wav" else "flac"
+            codec: Codec = "raw" if self._format == "wav" else "flac"
             sound = to_sound_file(utterance, namespace=entry.key.namespace, codec=codec)
             path = stem.with_name(stem.name + sound.suffix)
             file = self._name(path)
             row = make_row(entry, utterance, duration=utterance.duration, file=file)
             check_row(row, self._kind)
             self._make_folder(path.parent)
-            others = [each for each in _files(stem) if each != path]
+            others = [each for each in self._files(stem) if each != path]
             _write(path, sound.content)
+            self._list(path.parent).setdefault(stem.name, set()).add(path)
             for each in others:
                 each.unlink()
+                self._list(path.parent)[stem.name].discard(each)
         except RecordError as error:
             return self._name(stem), f"no sound file can hold it: {error}"
         except (OSError, ValueError) as error:
@@ -118,7 +122,7 @@ class ExportFolder:
 
     def _holds(self, entry: Entry) -> bool:
         row = self._rows.get(entry.key)
-        files = _files(self._stem(entry))
+        files = self._files(self._stem(entry))
         if row is not None:
             return bool(files) or self._has(row)
         if not files:
@@ -149,7 +153,7 @@ class ExportFolder:
             self._name(short) + "."
         ):
             return short
-        heads = map(_head, _files(short))
+        heads = map(_head, self._files(short))
         if all(head is not None and head.utterance.seal == entry.key.seal for head in heads):
             return short
         return folder / file_stem(entry.text, entry.key, whole=True)
@@ -167,6 +171,20 @@ class ExportFolder:
         self._rows[key] = row | extras
         self._changed = True
 
+    def _files(self, stem: Path) -> list[Path]:
+        """Find the files of a recording, in any format."""
+        return sorted(self._list(stem.parent).get(stem.name, ()))
+
+    def _list(self, folder: Path) -> dict[str, set[Path]]:
+        """List a folder by the names without what tells the format: once, as it may be large."""
+        if folder not in self._listings:
+            listing: dict[str, set[Path]] = {}
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.is_file():
+                    listing.setdefault(path.stem, set()).add(path)
+            self._listings[folder] = listing
+        return self._listings[folder]
+
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
@@ -176,11 +194,6 @@ def _key_of(row: Row) -> CacheKey | None:
     if not isinstance(namespace, str | None) or not isinstance(digest, str):
         return None
     return CacheKey(namespace or "", digest)
-
-
-def _files(stem: Path) -> list[Path]:
-    """Find the files of a recording, in any format. In a name of ours no character is special."""
-    return sorted(each for each in stem.parent.glob(f"{stem.name}.*") if each.is_file())
 
 
 def _head(path: Path) -> SoundHead | None:

@@ -341,7 +341,7 @@ def _read_words(words: object) -> tuple[Word, ...]:
 
 
 def _read_word(word: object) -> Word:
-    parts = cast("list[Any]", word) if isinstance(word, list) else []
+    parts: list[Any] = word if isinstance(word, list) else []
     if len(parts) == _WORD_AND_TIME:
         parts = [*parts, False]
     match parts:
