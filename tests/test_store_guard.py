@@ -371,6 +371,20 @@ async def test_nothing_is_written_to_a_store_that_is_left_alone(
     assert {NotStored.STORE_FAILED: 1} == stats.not_stored
 
 
+async def test_a_full_store_is_read(stats: CacheStats, clock: list[float]) -> None:
+    """Writes that fail at once, however many, say nothing about look-ups."""
+    backend = Moody(set=raises(OSError("no room")))
+    with_clock(backend, clock)
+    await MemoryCacheBackend.set(backend, KEY, UTTERANCE)
+    store = guarded(backend, stats)
+    for _ in range(10):
+        write(store)
+    await store.drain()
+    assert UTTERANCE == await store.look_up(KEY)
+    assert (10, 0) == (stats.store_errors, stats.lookups_skipped)
+    assert {NotStored.STORE_FAILED: 10} == stats.not_stored
+
+
 async def test_a_store_with_a_breaker_of_its_own_is_asked(stats: CacheStats) -> None:
     """A store that says by itself that it is not asked is counted so, and goes on being asked."""
     backend = Moody(get=raises(BackendUnavailableError("left alone")))

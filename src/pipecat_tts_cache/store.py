@@ -231,7 +231,7 @@ class Store:
             self._timed_out("writes", f"{_WRITE_SECONDS:g} s")
         except Exception as error:
             self._stats.not_stored[NotStored.STORE_FAILED] += 1
-            self._failed("writes", error)
+            self._failed("writes", error, tells=False)  # a full store is one to read from
         else:
             if stored:
                 self._stats.stores += 1
@@ -248,16 +248,17 @@ class Store:
         try:
             await self._patience.within(_WRITE_SECONDS, self._backend.delete(key))
         except Exception as error:
-            self._failed("removals", error)
+            self._failed("removals", error, tells=False)
 
     def _timed_out(self, what: str, limit: str) -> None:
         self._stats.store_timeouts += 1
         self._breaker.failed()
         self._say(what, f"{what} take longer than {limit}; {_LIVE}")
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: Exception, *, tells: bool = True) -> None:
+        """Count a failure, which may tell whether the store should be left alone for a while."""
         self._stats.store_errors += 1
-        if not isinstance(error, BackendUnavailableError):
+        if tells and not isinstance(error, BackendUnavailableError):
             self._breaker.failed()
         self._say(what, f"{what} fail ({_name(error)}); {_LIVE}")
 
