@@ -175,3 +175,10 @@ def test_the_secret_can_be_asked_for(keyed: Shop) -> None:
     assert 0 == done.code, done.err
     assert "hush" not in done.out + done.err
     assert [] == keyed.texts()
+
+
+def test_a_secret_that_is_not_given_removes_nothing(keyed: Shop) -> None:
+    """Control-C or Control-D at that question ends it like any other interrupt."""
+    done = keyed("delete-text", "Hello.", "--ask-secret", "--yes", stdin="")
+    assert 130 == done.code
+    assert [None] == keyed.texts()

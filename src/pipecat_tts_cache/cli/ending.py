@@ -69,7 +69,7 @@ def ending(*urls: str) -> Generator[None]:
         with _no_logs():
             yield
             sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter at a prompt
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except Stop as stop:
         _say(stop.message, urls)
@@ -186,7 +186,7 @@ async def _end(task: "asyncio.Future[Any]") -> None:
         task.cancel()
         await asyncio.wait({task}, timeout=_CLOSE_SECONDS / _CANCELLATIONS)
         if task.done():
-            task.cancelled() or task.exception()  # which is of no interest any more
+            _ = task.cancelled() or task.exception()  # which is of no interest any more
             break
 
 
