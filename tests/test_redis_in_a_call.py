@@ -61,7 +61,7 @@ def impatient(server: Server) -> RedisCacheBackend:
     def breaker() -> CircuitBreaker:
         return CircuitBreaker(backoff=0.001, max_backoff=0.001)
 
-    backend = RedisCacheBackend(server.url, timeout=0.1, breaker=breaker())
+    backend = RedisCacheBackend(server.url, timeout=0.5, breaker=breaker())
     store._breakers[backend] = breaker()
     return backend
 
@@ -69,7 +69,7 @@ def impatient(server: Server) -> RedisCacheBackend:
 async def test_a_call_outlives_its_store(kind: str, server: Server) -> None:
     """Stopped, restarted, stalled and let go on again: every turn is heard whole throughout."""
     async with impatient(server) as backend:
-        tts = CACHED_SCRIPTED[kind](Provider(), cache_backend=backend)
+        tts = CACHED_SCRIPTED[kind](Provider(), cache_backend=backend, cache_lookup_timeout=1)
         async with running(tts, sample_rate=8000, simulate_time=False) as bot:
             await hear_turn(bot)
             await stored(tts, 3)
@@ -101,7 +101,7 @@ async def test_a_call_outlives_its_store(kind: str, server: Server) -> None:
 async def test_stopped_in_the_middle_of_a_turn(kind: str, server: Server) -> None:
     """A store that goes away between two sentences of a turn costs the rest its savings only."""
     async with impatient(server) as backend:
-        tts = CACHED_SCRIPTED[kind](Provider(), cache_backend=backend)
+        tts = CACHED_SCRIPTED[kind](Provider(), cache_backend=backend, cache_lookup_timeout=1)
         async with running(tts, sample_rate=8000, simulate_time=False) as bot:
             await hear_turn(bot)
             await stored(tts, 3)
