@@ -454,6 +454,7 @@ async def test_a_line_that_makes_no_sense_is_told(
     done = await import_store(tmp_path, store)
     assert 0 == done.imported + done.replaced
     assert problem in done.notes[0].reason
+    assert (2 if "file" in values else 1) == done.skipped  # then nobody knows whose file it is
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ class Recordings:
             return Found("", problem=str(row))
         name = row.get("file")
         file = name if isinstance(name, str) else ""
+        self._about.add(file)  # whatever else is wrong with the line
         try:
             line = read_row(row)
             self._check_key(line.key)
