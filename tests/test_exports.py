@@ -18,7 +18,7 @@ import soundfile
 from pipecat_tts_cache import BackendError, CacheKey, MemoryCacheBackend, Selection, Word
 from pipecat_tts_cache.exports import Exported, Imported, Note, export_store, import_store
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
-from tests.exported import NOW, TEXT, Failing, clock, content, files, filled, put, rows, said
+from tests.exported import NOW, TEXT, Failing, clock, content, edit, files, filled, put, rows, said
 
 FILE = "bot/anna/one-moment--{}.flac".format(make_key(TEXT, "bot").seal[:12])
 ODD_TEXTS = [
@@ -226,6 +226,27 @@ async def test_files_without_an_index_are_taken_up(tmp_path: Path) -> None:
     await asyncio.to_thread((tmp_path / "index.csv").unlink)
     assert Exported(skipped=2) == await export_store(store, tmp_path)
     assert expected == await rows(tmp_path)
+
+
+async def test_a_damaged_index_is_not_written_over(tmp_path: Path) -> None:
+    """An index that cannot be read is for its owner to mend."""
+    store = await filled()
+    await export_store(store, tmp_path, index="jsonl")
+    await put(tmp_path / "index.jsonl", b"{")
+    with pytest.raises(ValueError, match="line 1 of the index"):
+        await export_store(store, tmp_path)
+    assert b"{" == await asyncio.to_thread((tmp_path / "index.jsonl").read_bytes)
+
+
+async def test_a_file_that_the_index_names_is_there(tmp_path: Path) -> None:
+    """A file that was renamed, in the index, too, is not exported anew."""
+    store = await filled()
+    await export_store(store, tmp_path)
+    await asyncio.to_thread((tmp_path / FILE).rename, tmp_path / "take 3.flac")
+    await edit(tmp_path, file="take 3.flac")
+    assert Exported(skipped=1) == await export_store(store, tmp_path)
+    await edit(tmp_path, file="../take 3.flac")
+    assert Exported(written=1) == await export_store(store, tmp_path)
 
 
 async def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:

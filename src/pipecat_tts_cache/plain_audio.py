@@ -15,6 +15,7 @@ from pipecat_tts_cache.audio_file import MAX_RATE, MIN_RATE
 
 _FORMATS = {"WAV", "WAVEX", "FLAC"}
 _STEREO = 2
+_FULL_SCALE = 32768
 
 
 def load_plain_audio(
@@ -48,7 +49,7 @@ def load_plain_audio(
             with soundfile.SoundFile(content) as file:
                 _check(file, name, max_seconds)
                 rate: int = file.samplerate
-                samples: Any = file.read(dtype="int16", always_2d=True)
+                samples: Any = file.read(dtype="float32", always_2d=True)
                 if len(samples) < file.frames:
                     raise ValueError(f"{name!r} cannot be read: it is damaged")
         except soundfile.LibsndfileError as error:
@@ -58,12 +59,13 @@ def load_plain_audio(
             ) from None
     if samples.shape[1] != num_channels:
         if num_channels == 1:
-            samples = np.rint(samples.mean(axis=1, keepdims=True)).astype(np.int16)
+            samples = samples.mean(axis=1, keepdims=True)
         elif samples.shape[1] == 1:
             samples = np.repeat(samples, num_channels, axis=1)
         else:
             raise ValueError(f"{name!r} cannot be read: it has {samples.shape[1]} channels")
-    return bytes(_resampled(samples, rate, sample_rate).astype("<i2").tobytes())
+    scaled = np.rint(_resampled(samples, rate, sample_rate) * _FULL_SCALE)
+    return bytes(np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes())
 
 
 def _check(file: Any, name: str, max_seconds: float) -> None:
