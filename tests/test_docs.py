@@ -277,6 +277,7 @@ async def test_examples_in_docstrings_run(documented: str) -> None:
     names |= {
         "BackendUnavailableError": pipecat_tts_cache.BackendUnavailableError,
         "CartesiaTTSService": CartesiaTTSService,
+        "MemoryStore": importlib.import_module("obstore.store").MemoryStore,
         "MyStore": MyStore,
         "RedisCluster": importlib.import_module("redis.asyncio").RedisCluster,
         "Sentinel": sentinel,

@@ -38,6 +38,7 @@ from pipecat_tts_cache.inventory import (
     list_entries,
     purge,
 )
+from pipecat_tts_cache.near_misses import NearMiss, NearMisses, Spelling, find_near_misses
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
@@ -73,6 +74,8 @@ __all__ = [
     "Line",
     "MemoryCacheBackend",
     "MissingExtraError",
+    "NearMiss",
+    "NearMisses",
     "NewerRecordError",
     "NotStored",
     "ObjectStoreCacheBackend",
@@ -83,6 +86,7 @@ __all__ = [
     "RedisCacheBackend",
     "Selection",
     "ServiceProfile",
+    "Spelling",
     "TTSCacheMixin",
     "TieredCacheBackend",
     "UncacheableError",
@@ -91,6 +95,7 @@ __all__ = [
     "Word",
     "copy_store",
     "delete_text",
+    "find_near_misses",
     "is_warm",
     "list_entries",
     "open_backend",

@@ -9,7 +9,7 @@
 On a frame by `CacheControl.on`, and for a block of code by `TTSCacheMixin.cache_control`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
@@ -94,7 +94,7 @@ class Controls:
                 return _merged(several)
 
     @contextmanager
-    def within(self, control: CacheControl | None) -> Iterator[None]:
+    def within(self, control: CacheControl | None) -> Generator[None]:
         """Let something hold for a while.
 
         Args:

@@ -65,7 +65,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         ObjectStoreCacheBackend("s3://bucket/prefix")
         ObjectStoreCacheBackend("s3://bucket/prefix?endpoint=http://minio:9000")
         ObjectStoreCacheBackend("file:///var/cache/tts")
-        ObjectStoreCacheBackend(store=GCSStore("bucket", prefix="tts"))
+        ObjectStoreCacheBackend(store=MemoryStore())
 
     An utterance is one object, ``{prefix}/{namespace}/{digest}.speech``: WAV, FLAC or Ogg Opus with
     the text as its title, and with all else in a comment, see `sound_file`. The suffix is always

@@ -7,11 +7,12 @@
 """Records written and read off the event loop, where that takes time."""
 
 import asyncio
-
-import soundfile  # noqa: F401 - now, as the first look-up would take 0.2 s for it
+from importlib import import_module
 
 from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.utterance import Utterance, is_encoded
+
+import_module("soundfile")  # now, as the first look-up would take 0.2 s for it
 
 
 async def write_record(utterance: Utterance, codec: Codec) -> bytes:
