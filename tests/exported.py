@@ -10,11 +10,17 @@ import asyncio
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+import soundfile
+
 from pipecat_tts_cache import CacheBackend, CacheKey, MemoryCacheBackend, Utterance, Word
+from pipecat_tts_cache.exports import Imported, export_store, import_store
 from pipecat_tts_cache.key import digest_text
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.sounds import sine
@@ -105,6 +111,49 @@ async def edit_json(folder: Path, **values: Any) -> None:
 
 async def put(path: Path, data: bytes) -> None:
     await asyncio.to_thread(path.write_bytes, data)
+
+
+KEY = make_key(TEXT, "bot")
+LATER = NOW + 1000
+
+
+async def exported(folder: Path, **changes: Any) -> MemoryCacheBackend:
+    """Export a sentence, and return the store that it came from."""
+    store = await filled(**changes)
+    await export_store(store, folder, wall_clock=clock)
+    return store
+
+
+async def take(folder: Path, store: MemoryCacheBackend, **how: Any) -> tuple[str, str]:
+    """Import a folder of one line; return what came of it, and why."""
+    done = await import_store(folder, store, wall_clock=lambda: LATER, **how)
+    assert 1 == done.lines
+    counted = [name for name in vars_of(done) if getattr(done, name)]
+    assert 1 == len(counted), done
+    return counted[0], done.notes[0].reason if done.notes else ""
+
+
+def vars_of(done: Imported) -> list[str]:
+    return [name for name in done.__dataclass_fields__ if name not in ("lines", "notes")]
+
+
+async def held(store: MemoryCacheBackend) -> Utterance:
+    utterance = await store.peek(KEY)
+    assert utterance is not None
+    return utterance
+
+
+async def record(path: Path, seconds: float = 0.5, rate: int = 24000, channels: int = 1) -> None:
+    """Put another recording in the place of one."""
+    tone = sine(rate, seconds=seconds, hertz=1000)
+    await asyncio.to_thread(soundfile.write, path, np.stack([tone] * channels, axis=1), rate)
+
+
+@pytest.fixture(params=["extra", "plain"])
+def extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extra `audio`, and without."""
+    if request.param == "plain":
+        monkeypatch.setitem(sys.modules, "av", None)
 
 
 class Failing(MemoryCacheBackend):
