@@ -44,6 +44,7 @@ from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
 
 if TYPE_CHECKING:
+    from pipecat_tts_cache.audio_file import load_audio_file
     from pipecat_tts_cache.backends import (
         CacheLevel,
         DiskCacheBackend,
@@ -53,10 +54,16 @@ if TYPE_CHECKING:
         TieredCacheBackend,
         open_backend,
     )
+    from pipecat_tts_cache.exports import Exported, Imported, Note, export_store, import_store
     from pipecat_tts_cache.mixin import TTSCacheMixin
     from pipecat_tts_cache.warming import Line, Outcome, Warmed, is_warm, warm
 
-_WARMING = ("Line", "Outcome", "Warmed", "is_warm", "warm")
+_HEAVY = {
+    "audio_file": ("load_audio_file",),
+    "exports": ("Exported", "Imported", "Note", "export_store", "import_store"),
+    "warming": ("Line", "Outcome", "Warmed", "is_warm", "warm"),
+}
+"""What is imported on first use, by its module; the stores are `backends`' own business."""
 
 __all__ = [
     "BackendError",
@@ -71,6 +78,8 @@ __all__ = [
     "CorruptRecordError",
     "DiskCacheBackend",
     "Entry",
+    "Exported",
+    "Imported",
     "Line",
     "MemoryCacheBackend",
     "MissingExtraError",
@@ -78,6 +87,7 @@ __all__ = [
     "NearMisses",
     "NewerRecordError",
     "NotStored",
+    "Note",
     "ObjectStoreCacheBackend",
     "Outcome",
     "PostgresCacheBackend",
@@ -95,9 +105,12 @@ __all__ = [
     "Word",
     "copy_store",
     "delete_text",
+    "export_store",
     "find_near_misses",
+    "import_store",
     "is_warm",
     "list_entries",
+    "load_audio_file",
     "open_backend",
     "purge",
     "warm",
@@ -108,8 +121,9 @@ def __getattr__(name: str) -> Any:
     """Import on first use what is heavy: Pipecat, and what the stores need."""
     if name == "TTSCacheMixin":
         return import_module(f"{__name__}.uncached").best_mixin()
-    if name in _WARMING:
-        return getattr(import_module(f"{__name__}.warming"), name)
+    for module, names in _HEAVY.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     if name in __all__:
         return getattr(import_module(f"{__name__}.backends"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

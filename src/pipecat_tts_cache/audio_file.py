@@ -10,7 +10,7 @@
 
     import asyncio
 
-    from pipecat_tts_cache.audio_file import load_audio_file
+    from pipecat_tts_cache import load_audio_file
 
     async def load():
         return await asyncio.to_thread(load_audio_file, "greeting.m4a", sample_rate=16000)

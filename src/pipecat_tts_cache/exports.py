@@ -9,7 +9,7 @@
 ::
 
     from pipecat_tts_cache import MemoryCacheBackend
-    from pipecat_tts_cache.exports import export_store, import_store
+    from pipecat_tts_cache import export_store, import_store
 
     async def there_and_back(store):
         print(await export_store(store, "recordings"))
