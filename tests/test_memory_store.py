@@ -388,3 +388,14 @@ async def test_nonsense_time_to_live_is_refused(ttl: Any, error: type[Exception]
     with pytest.raises(error, match="ttl"):
         await store.set(make_key(), make_utterance(), ttl=ttl)
     assert not await store.exists(make_key())
+
+
+async def test_a_key_that_is_none_leaves_no_trace() -> None:
+    """A pair in place of a key fails, and what the store holds and counts stays as it was."""
+    store = make_store()
+    before = await store.get_stats()
+    with pytest.raises(AttributeError):
+        await store.set(tuple(make_key()), make_utterance())  # type: ignore[arg-type]
+    assert before == await store.get_stats()
+    assert 0 == await store.clear()
+    assert before == await store.get_stats()

@@ -327,9 +327,9 @@ class MemoryCacheBackend(CacheBackend):
 
     def _add(self, key: CacheKey, entry: _Kept) -> None:
         entry.floor = self._floor
+        self._namespaces.setdefault(key.namespace, {})[key] = None  # first: fails for what is no key
         self._kept[key] = entry
         self._queue.add(key, self._worth(entry), entry.number)
-        self._namespaces.setdefault(key.namespace, {})[key] = None
         self._bytes += entry.size
         if entry.deadline < _NEVER:
             heapq.heappush(self._deadlines, (entry.deadline, entry.number, key))
