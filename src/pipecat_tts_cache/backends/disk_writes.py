@@ -143,7 +143,7 @@ class DiskWriter:
         """
         now, rows = self._clock.now(), []
         with self._change(connection):
-            for key in keys:
+            for key in dict.fromkeys(keys):
                 asked = (key.digest, encode_namespace(key.namespace))
                 forget(connection, key)
                 rows += connection.execute(_ROWS_OF, asked).fetchall()
