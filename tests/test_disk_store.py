@@ -316,6 +316,22 @@ async def test_what_is_larger_than_the_store_is_refused(tmp_path: Path) -> None:
         assert 2 == (await store.get_stats())["refused"]
 
 
+@pytest.mark.parametrize("codec", ["raw", "flac"])
+@pytest.mark.parametrize(
+    "changes", [{"audio": b""}, {"audio": b"odd"}, {"sample_rate": 0}, {"num_channels": 0}]
+)
+async def test_what_could_not_be_replayed_is_refused(
+    tmp_path: Path, codec: str, changes: dict[str, Any]
+) -> None:
+    """It is not kept to be a damaged record later, and takes nothing's place."""
+    async with open_store(tmp_path, codec=codec) as store:
+        await store.set(make_key(), make_utterance())
+        assert await store.set(make_key(), replace(make_utterance(), **changes)) is False
+        assert make_utterance() == await store.get(make_key())
+        stats = await store.get_stats()
+        assert (1, 0) == (stats["refused"], stats["corrupt"])
+
+
 # Records that cannot be used
 
 

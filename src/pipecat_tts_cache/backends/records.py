@@ -10,6 +10,7 @@ import asyncio
 from importlib import import_module
 
 from pipecat_tts_cache.codec import Codec
+from pipecat_tts_cache.errors import RecordError
 from pipecat_tts_cache.utterance import Utterance, is_encoded
 
 import_module("soundfile")  # now, as the first look-up would take 0.2 s for it
@@ -26,8 +27,10 @@ async def write_record(utterance: Utterance, codec: Codec) -> bytes:
         The record.
 
     Raises:
-        RecordError: If text and words take more than a megabyte.
+        RecordError: If text and words take more than a megabyte, or it could not be replayed.
     """
+    if not utterance.is_sound():
+        raise RecordError("an utterance that cannot be replayed is no record")
     if codec == "raw":
         return utterance.to_bytes()
     return await asyncio.to_thread(utterance.to_bytes, codec=codec)
