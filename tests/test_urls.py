@@ -268,6 +268,7 @@ def test_the_whole_has_options_too() -> None:
         ("memory://?max_size=0", "memory: max_size must be above 0, not 0"),
         ("memory://?max_bytes=1X", "max_bytes must be a number of bytes, as 500MB or 2GiB"),
         ("memory://?max_bytes=many", "max_bytes must be a number of bytes"),
+        (f"memory://?max_bytes={'9' * 400}", "max_bytes must be a number of bytes"),
         ("memory://?eviction=fifo", "eviction must be 'gdsf' or 'lru', not 'fifo'"),
         ("memory://?eviction=", "eviction must be 'gdsf' or 'lru', not ''"),
         ("disk:", "disk: there is no folder"),

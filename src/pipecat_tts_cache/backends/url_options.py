@@ -7,6 +7,7 @@
 """Options of a URL, read as what a constructor takes: its signature says which there are."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -192,7 +193,10 @@ def _measure(name: str, text: str, units: Mapping[str, float], expected: str) ->
     unit = found and units.get(found[2].lower())
     if not found or not unit:
         raise ValueError(f"{name} must be {expected}, not {text!r}")
-    return float(found[1]) * unit
+    measure = float(found[1]) * unit
+    if not math.isfinite(measure):
+        raise ValueError(f"{name} must be {expected}, and not that much")
+    return measure
 
 
 def _read_switch(name: str, text: str) -> bool:
