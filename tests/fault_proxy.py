@@ -18,6 +18,7 @@ class FaultProxy:
         cut_after: Bytes of answers that a connection passes on before it is cut, or None.
         refusing: Whether connections are closed as soon as they are made.
         connections: How many were made.
+        most_at_once: How many there were at a time, at the most.
     """
 
     def __init__(self, port: int) -> None:
@@ -30,6 +31,7 @@ class FaultProxy:
         self.cut_after: int | None = None
         self.refusing = False
         self.connections = 0
+        self.most_at_once = 0
 
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -73,6 +75,7 @@ class FaultProxy:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
         pair = {writer, server_writer}
         self._writers |= pair
+        self.most_at_once = max(self.most_at_once, len(self._writers) // 2)
         with suppress(OSError):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pass_on(reader, server_writer))

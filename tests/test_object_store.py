@@ -29,6 +29,7 @@ from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.sound_file import to_sound_file
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance, Word
+from tests.clock import Clock
 from tests.object_servers import KEYS, Bucket, bucket, s3_server
 
 __all__ = ["bucket", "s3_server"]
@@ -43,17 +44,9 @@ SUFFIXES = {"raw": "wav", "flac": "flac", "opus": "opus"}
 CODECS: list[Codec] = ["raw", "flac", "opus"]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_800_000_000.0)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
+from tests.clock import Clock, breaker, clock
 from tests.fault_proxy import FaultProxy
 from tests.postgres_server import (
     PostgresServer,
@@ -30,6 +31,8 @@ from tests.postgres_server import (
 
 __all__ = [
     "_mortal_postgres",
+    "breaker",
+    "clock",
     "lets_asyncpg_look_for_files",
     "own_postgres",
     "postgres",
@@ -40,24 +43,6 @@ SHORT = 0.3
 """Seconds that a call may take which is expected to fail."""
 LONG = 20.0
 """Seconds that a call may take which is expected to succeed, on a machine that is busy."""
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def breaker(clock: Clock) -> CircuitBreaker:
-    return CircuitBreaker(max_failures=3, backoff=1, max_backoff=30, clock=clock)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pipecat_tts_cache.backends.postgres_text import from_column, to_column
 from pipecat_tts_cache.backends.postgres_uses import Uses
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
+from tests.clock import Clock
 from tests.postgres_server import (
     PostgresServer,
     lets_asyncpg_look_for_files,
@@ -35,17 +36,9 @@ COUNTED = f"SELECT coalesce(sum(entries), 0)::int AS n, {BYTES} FROM {TABLE}_tot
 KEPT = f"SELECT count(*)::int AS n, {BYTES} FROM {TABLE}"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_767_225_600.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_767_225_600.0)
 
 
 @pytest.fixture

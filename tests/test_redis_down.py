@@ -16,33 +16,23 @@ from pipecat_tts_cache.backends import RedisCacheBackend
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
+from tests.clock import Clock, breaker, clock
 from tests.fault_proxy import FaultProxy
 from tests.servers import Server, lets_redis_introduce_itself, own_server, server, shared_server
 
-__all__ = ["lets_redis_introduce_itself", "own_server", "server", "shared_server"]
+__all__ = [
+    "breaker",
+    "clock",
+    "lets_redis_introduce_itself",
+    "own_server",
+    "server",
+    "shared_server",
+]
 
 SHORT = 0.2
 """A time limit that a living server on loopback keeps, in seconds."""
 
 pytestmark = pytest.mark.usefixtures("lets_redis_introduce_itself")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def breaker(clock: Clock) -> CircuitBreaker:
-    return CircuitBreaker(max_failures=3, backoff=1, max_backoff=30, clock=clock)
 
 
 @pytest.fixture

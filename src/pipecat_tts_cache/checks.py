@@ -7,6 +7,7 @@
 """Checks of what users pass in: nonsense is refused where it happens, in words."""
 
 import math
+from typing import Any, get_args
 
 MAX_SECONDS = 100 * 365 * 86400.0
 """A hundred years: whoever needs more means for ever."""
@@ -68,3 +69,24 @@ def check_ttl(value: object) -> float | None:
         ValueError: If it is not above zero, not finite, or more than a hundred years.
     """
     return None if value is None else check_seconds("ttl", value)
+
+
+def check_choice(name: str, value: object, choices: Any) -> Any:
+    """Check one of several words.
+
+    Args:
+        name: What it is called, for the message.
+        value: The word.
+        choices: The `Literal` of what there is.
+
+    Returns:
+        The word.
+
+    Raises:
+        ValueError: If there is no such choice.
+    """
+    known = get_args(choices)
+    if isinstance(value, str) and value in known:
+        return value
+    *others, last = (repr(each) for each in known)
+    raise ValueError(f"{name} must be {', '.join(others)} or {last}, not {value!r}")

@@ -13,7 +13,9 @@ FLAC takes about half the room and 0.3 ms for each second of speech, either way.
 from collections.abc import Mapping
 from enum import StrEnum
 from io import BytesIO
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from pipecat_tts_cache.checks import check_choice
 
 Codec = Literal["raw", "flac", "opus"]
 """How samples are kept: as they are, without loss, or small."""
@@ -55,10 +57,8 @@ def check_codec(codec: object) -> Codec:
     Raises:
         ValueError: If there is no such codec.
     """
-    for known in get_args(Codec):
-        if codec == known:
-            return known  # type: ignore[no-any-return]
-    raise ValueError(f"codec must be 'raw', 'flac' or 'opus', not {codec!r}")
+    checked: Codec = check_choice("codec", codec, Codec)
+    return checked
 
 
 def takes(codec: Literal["flac", "opus"], sample_rate: int, num_channels: int) -> bool:

@@ -23,7 +23,9 @@ hits of LRU in a small store: `benchmarks/hitrate.py`.
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, TypeVar
+
+from pipecat_tts_cache.checks import check_choice
 
 Eviction = Literal["gdsf", "lru"]
 """By how often and how long, or by when it was last used."""
@@ -50,10 +52,8 @@ def check_eviction(eviction: object) -> Eviction:
     Raises:
         ValueError: If there is no such policy.
     """
-    for known in get_args(Eviction):
-        if eviction == known:
-            return known  # type: ignore[no-any-return]
-    raise ValueError(f"eviction must be 'gdsf' or 'lru', not {eviction!r}")
+    checked: Eviction = check_choice("eviction", eviction, Eviction)
+    return checked
 
 
 def priority(eviction: Eviction, *, floor: float, uses: int, size: int, now: float) -> float:
