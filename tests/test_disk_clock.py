@@ -78,6 +78,18 @@ async def test_expiry_is_swept_with_writes(
     assert 50 == (await store.get_stats())["expirations"]
 
 
+async def test_all_that_has_expired_is_swept_at_once(
+    store: DiskCacheBackend, clocks: Clocks, tmp_path: Path
+) -> None:
+    """However much it is, it leaves the disk when somebody asks for that."""
+    for seed in range(150):
+        await store.set(make_key(str(seed)), make_utterance(num_bytes=2), ttl=HOUR)
+    clocks.pass_by(HOUR)
+    assert 150 == await store.sweep()
+    assert 0 == check(tmp_path)
+    assert 0 == await store.sweep()
+
+
 async def test_a_process_that_starts_later_sweeps(tmp_path: Path, clocks: Clocks) -> None:
     """Time that passes while nothing runs counts."""
     async with clocks.open(tmp_path) as store:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache import BackendError, CacheBackend, CacheKey, MemoryCacheBackend, Utterance
-from pipecat_tts_cache.backends import Entry
+from pipecat_tts_cache.backends import Entry, TieredCacheBackend
 from pipecat_tts_cache.inventory import (
     Copied,
     Purged,
@@ -232,6 +232,31 @@ async def test_without_the_secret_a_keyed_digest_is_not_found() -> None:
     assert 0 == (await delete_text(store, "Hello.")).entries
     assert 0 == (await delete_text(store, "Hello.", secret="plugh")).entries
     assert 1 == (await delete_text(store, "Hello.", secret="Xyzzy")).entries
+
+
+class Swept(MemoryCacheBackend):
+    """Remembers for whom it was swept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.swept: list[str | None] = []
+
+    async def sweep(self, namespace: str | None = None) -> int:
+        self.swept.append(namespace)
+        return await super().sweep(namespace)
+
+
+async def test_what_has_expired_goes_too() -> None:
+    """It is not listed, and would stay where it is; a dry run leaves it."""
+    store = Swept()
+    await delete_text(store, "Hello.", dry_run=True)
+    assert [] == store.swept
+    await delete_text(store, "Hello.")
+    await purge(store, Selection(namespace="n"))
+    assert [None, "n"] == store.swept
+    tiered = TieredCacheBackend([MemoryCacheBackend(), store])
+    await purge(tiered, Selection(namespace="m"))
+    assert [None, "n", "m"] == store.swept
 
 
 # Moving house

@@ -26,6 +26,7 @@ from pipecat_tts_cache.backends import CacheKey, ObjectStoreCacheBackend
 from pipecat_tts_cache.backends.object_store_listing import folder_name
 from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError
+from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.sound_file import to_sound_file
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance, Word
@@ -209,6 +210,21 @@ async def test_what_has_expired_is_removed_when_it_is_looked_up(
         stats["expirations"],
         stats["entries"],
     )
+
+
+async def test_who_erases_a_text_erases_what_has_expired(
+    objects: MemoryStore, store: ObjectStoreCacheBackend, clock: Clock
+) -> None:
+    """What nobody looks up any more does not stay in the bucket, text, audio and all."""
+    await store.set(KEY, SPOKEN, ttl=60)
+    await store.set(make_key("kept"), SPOKEN, ttl=600)
+    clock.now += 60
+    assert SPOKEN.text is not None
+    assert 1 == (await delete_text(store, SPOKEN.text, dry_run=True)).entries
+    assert 2 == len(await names(objects))
+    assert 1 == (await delete_text(store, SPOKEN.text)).entries
+    assert [] == await names(objects)
+    assert 1 == (await store.get_stats())["expirations"]
     await store.set(KEY, SPOKEN, ttl=60)
     clock.now += 61
     assert await store.delete(KEY) is False

@@ -334,6 +334,24 @@ async def test_what_has_expired_is_swept_with_writes(
     await counts_are_exact(postgres)
 
 
+async def test_all_that_has_expired_is_swept_at_once(
+    store: PostgresCacheBackend, postgres: PostgresServer, clock: Clock
+) -> None:
+    """However much it is, it leaves the table when somebody asks for that."""
+    await store.set(make_key("kept"), make_utterance(num_bytes=2), ttl=1000)
+    await store.set(make_key("x"), make_utterance(num_bytes=2), ttl=10)
+    names = [row["column_name"] for row in await postgres.query(COLUMNS)]
+    copied = ", ".join("digest || i" if name == "digest" else name for name in names)
+    await postgres.query(
+        f"INSERT INTO {TABLE} SELECT {copied} FROM {TABLE}, generate_series(1, 1200) AS i "
+        f"WHERE digest = '{make_key('x').digest}'"
+    )
+    clock.now += 10
+    assert 1201 == await store.sweep()
+    assert 1 == len(await postgres.query(f"SELECT FROM {TABLE}"))
+    await counts_are_exact(postgres)
+
+
 # Several bots
 
 

@@ -154,7 +154,7 @@ async def purge(
     dry_run: bool = False,
     wall_clock: Callable[[], float] = time.time,
 ) -> Purged:
-    """Remove what fits a selection.
+    """Remove what fits a selection, and beside it whatever has expired and is still there.
 
     Args:
         backend: The store.
@@ -163,7 +163,7 @@ async def purge(
         wall_clock: Tells the time in seconds since the Unix epoch.
 
     Returns:
-        What was removed, or would be.
+        What was removed, or would be, without what had expired.
 
     Raises:
         BackendError: If the store fails, or cannot tell what was asked for.
@@ -171,6 +171,8 @@ async def purge(
     """
     if selection.is_everything:
         raise ValueError("this would remove everything: say what to purge, or call clear()")
+    if not dry_run:
+        await backend.sweep(selection.namespace)
     entries, size, duration = 0, 0, 0.0
     async for batch in _batches(list_entries(backend, selection, wall_clock=wall_clock), _BATCH):
         size += sum(entry.size for entry in batch)

@@ -42,7 +42,7 @@ takes whatever a store raises for a miss. So a store is free to be simple::
 A store that keeps bytes writes `utterance.to_bytes()` and reads `Utterance.from_bytes(record)`.
 
 What is more is optional, and has a default: `entries` lists what is kept, for tools that inspect,
-purge and copy; `peek` looks without using; `delete_many` and `on_removal`.
+purge and copy; `peek` looks without using; `delete_many`, `sweep` and `on_removal`.
 """
 
 from abc import ABC, abstractmethod
@@ -183,6 +183,20 @@ class CacheBackend(ABC):
             How many there were.
         """
         return sum([await self.delete(key) for key in keys])
+
+    async def sweep(self, namespace: str | None = None) -> int:
+        """Remove all that has expired and is still there, though it is neither found nor listed.
+
+        Who erases something wants that gone, too.
+
+        Args:
+            namespace: The namespace that matters, or None for all. That of others may go as well.
+
+        Returns:
+            How many there were.
+        """
+        del namespace
+        return 0
 
     def on_removal(self, listener: Callable[[str | None, str | None], None]) -> bool:
         """Call somebody when another process removes or replaces what it may have a copy of.

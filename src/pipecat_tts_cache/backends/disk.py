@@ -306,6 +306,24 @@ class DiskCacheBackend(CacheBackend):
         found = await self._find(key)
         return None if found is None else await self._read_found(found)
 
+    async def sweep(self, namespace: str | None = None) -> int:
+        """Remove all that has expired, in any namespace, unless the clock was set just now.
+
+        Args:
+            namespace: Makes no difference.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            BackendError: If the disk fails or takes longer than `write_timeout` for a batch.
+        """
+        del namespace
+        removed = 0
+        while some := await self._write(self._tables.sweep_some):
+            removed += some
+        return removed
+
     async def _find(self, key: CacheKey) -> Found | None:
         return await self._read(lambda database: find(database, key, self._clock.now()))
 

@@ -194,6 +194,20 @@ class DiskWriter:
             delete_rows(connection, [row for row, _ in rows])
         return _alive(rows, now), last if len(rows) == _CLEARED_AT_ONCE else None
 
+    def sweep_some(self, connection: sqlite3.Connection) -> int:
+        """Remove some of what has expired.
+
+        Args:
+            connection: The connection.
+
+        Returns:
+            How many were removed, 0 if there are no more.
+        """
+        before = self.expirations
+        with self._change(connection):
+            pass  # as with every change
+        return self.expirations - before
+
     @contextmanager
     def _change(self, connection: sqlite3.Connection) -> Generator[None, None, None]:
         """Make one transaction of it. What fails is rolled back by the thread."""

@@ -278,6 +278,20 @@ class MemoryCacheBackend(CacheBackend):
         """
         return self._kept[key].utterance if await self.exists(key) else None
 
+    async def sweep(self, namespace: str | None = None) -> int:
+        """Drop all that has expired, in any namespace.
+
+        Args:
+            namespace: Makes no difference.
+
+        Returns:
+            How many there were.
+        """
+        del namespace
+        before = self._expirations
+        self._drop_expired()
+        return self._expirations - before
+
     def __repr__(self) -> str:
         return f"MemoryCacheBackend({self._max_size}, max_bytes={self._max_bytes})"
 
@@ -327,7 +341,7 @@ class MemoryCacheBackend(CacheBackend):
 
     def _add(self, key: CacheKey, entry: _Kept) -> None:
         entry.floor = self._floor
-        self._namespaces.setdefault(key.namespace, {})[key] = None  # first: fails for what is no key
+        self._namespaces.setdefault(key.namespace, {})[key] = None  # fails for what is no key
         self._kept[key] = entry
         self._queue.add(key, self._worth(entry), entry.number)
         self._bytes += entry.size

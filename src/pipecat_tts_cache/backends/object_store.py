@@ -323,6 +323,12 @@ class ObjectStoreCacheBackend(CacheBackend):
                     if found is not None and folder_name(found.namespace) == each.folder:
                         yield _entry(each, found)
 
+    async def sweep(self, namespace: str | None = None) -> int:
+        """Remove what has expired: as many requests as `entries`, see `CacheBackend.sweep`."""
+        removed = await self._listing.remove_some(namespace, self._has_ended)
+        self._expirations += removed
+        return removed
+
     async def get_stats(self) -> dict[str, Any]:
         """Describe the store. It never raises: a server that is down is described as that.
 
@@ -342,7 +348,7 @@ class ObjectStoreCacheBackend(CacheBackend):
             - misses: Look-ups that did not, those with an unusable file included.
             - corrupt: Damaged files, which were deleted.
             - newer: Files of a newer format, which were left alone.
-            - expirations: Utterances deleted because their time was over when they were looked up.
+            - expirations: Utterances that this object deleted because their time was over.
             - refused: Utterances not taken because they cannot be written as a sound file.
             - server: Where it is, without credentials.
             - breaker: "closed" while calls are made, "open" while the server is left alone,
@@ -406,6 +412,12 @@ class ObjectStoreCacheBackend(CacheBackend):
         except RecordError:
             return None
         return None if self._is_over(found.utterance) else found
+
+    def _has_ended(self, head: bytes) -> bool:
+        """Tell whether a file that can be used has expired."""
+        with suppress(RecordError):
+            return self._is_over(read_sound_head(head).utterance)
+        return False
 
     def _is_live(self, head: bytes) -> bool:
         """Tell whether a file counts when it is deleted, which also one that is newer does."""

@@ -144,6 +144,30 @@ class Listing:
             batch = list(paths[start : start + _BATCH])
             await self._server.ask(partial(remove, paths=batch), within=self._within)
 
+    async def remove_some(self, namespace: str | None, which: Callable[[bytes], bool]) -> int:
+        """Remove objects by their beginnings.
+
+        Args:
+            namespace: Whose, or None for all.
+            which: Tells by the beginning of an object whether it has to go.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            BackendError: If the server fails or takes too long for one request.
+        """
+        removed = 0
+        async for page in self.pages(namespace):
+            for start in range(0, len(page), HEADS):
+                paths = [each.path for each in page[start : start + HEADS]]
+                heads = await self.heads(paths)
+                found = zip(paths, heads, strict=True)
+                doomed = [path for path, head in found if head is not None and which(head)]
+                await self.remove(doomed)
+                removed += len(doomed)
+        return removed
+
 
 def folder_name(namespace: str) -> str:
     """Name the folder of a namespace: `file_name` in characters that need no care in any bucket.

@@ -316,6 +316,25 @@ class PostgresCacheBackend(CacheBackend):
                 return
             place = rows[-1]["namespace_id"], rows[-1]["digest"]
 
+    async def sweep(self, namespace: str | None = None) -> int:
+        """Remove all that has expired, in any namespace, but what others are busy with.
+
+        Args:
+            namespace: Makes no difference.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            BackendError: If the server fails or takes longer than `write_timeout` for a batch.
+        """
+        del namespace
+        removed, some = 0, _BATCH
+        while some == _BATCH:
+            some = await self._sweep(_BATCH)
+            removed += some
+        return removed
+
     async def get_stats(self) -> dict[str, Any]:
         """Describe the store. It never raises: a server that is down is described as that.
 
@@ -398,8 +417,13 @@ class PostgresCacheBackend(CacheBackend):
         owners = sorted({place_of(key)[0].hex() for key in self._written})
         self._written.clear()
         with suppress(BackendError):
-            self._expirations += await self._fetch(self._queries.sweep, self._wall_clock(), _SWEEP)
+            await self._sweep(_SWEEP)
             await self._rows(self._queries.fold, owners)
+
+    async def _sweep(self, most: int) -> int:
+        removed = int(await self._fetch(self._queries.sweep, self._wall_clock(), most))
+        self._expirations += removed
+        return removed
 
     async def _tell(self, noted: dict[CacheKey, tuple[int, float]]) -> None:
         owners = [place_of(key)[0].hex() for key in noted]

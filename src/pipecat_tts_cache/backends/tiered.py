@@ -181,7 +181,7 @@ class TieredCacheBackend(CacheBackend):
             BackendError: If a level failed, so that it may still be there. The others have
                 forgotten it.
         """
-        return any(await self._remove([key], lambda level: level.insist(level.backend.delete, key)))
+        return any(await self._remove([key], "delete", key))
 
     async def delete_many(self, keys: Sequence[CacheKey]) -> int:
         """Forget some utterances in every level.
@@ -198,12 +198,7 @@ class TieredCacheBackend(CacheBackend):
         keys = list(keys)
         if not keys:
             return 0
-        return max(
-            await self._remove(
-                keys,
-                lambda level: level.insist(level.backend.delete_many, keys, at_length=True),
-            )
-        )
+        return max(await self._remove(keys, "delete_many", keys, at_length=True))
 
     async def clear(self, namespace: str | None = None) -> int:
         """Forget all utterances, or all of one namespace, in every level.
@@ -218,12 +213,7 @@ class TieredCacheBackend(CacheBackend):
         Raises:
             BackendError: If a level failed, so that some may still be there. The others are clear.
         """
-        return max(
-            await self._remove(
-                [(namespace, None)],
-                lambda level: level.insist(level.backend.clear, namespace, at_length=True),
-            )
-        )
+        return max(await self._remove([(namespace, None)], "clear", namespace, at_length=True))
 
     async def exists(self, key: CacheKey) -> bool:
         """Tell whether an utterance is kept in a level, without counting as a use of it.
@@ -271,6 +261,10 @@ class TieredCacheBackend(CacheBackend):
         async with aclosing(list_once(self._levels, namespace)) as listing:
             async for entry in listing:
                 yield entry
+
+    async def sweep(self, namespace: str | None = None) -> int:
+        """Remove what has expired from every level, see `CacheBackend.sweep`, or raise."""
+        return max(await self._remove([], "sweep", namespace, at_length=True))
 
     async def get_stats(self) -> dict[str, Any]:
         """Describe the store and its levels. It never raises.
@@ -387,12 +381,13 @@ class TieredCacheBackend(CacheBackend):
         return await asyncio.gather(*map(call, self._levels), return_exceptions=True)
 
     async def _remove(
-        self,
-        scopes: Iterable[Scope],
-        call: Callable[[GuardedLevel], Coroutine[Any, Any, _T]],
-    ) -> list[_T]:
+        self, scopes: Iterable[Scope], method: str, *args: Any, at_length: bool = False
+    ) -> list[int]:
+        def remove(level: GuardedLevel) -> Coroutine[Any, Any, Any]:
+            return level.insist(getattr(level.backend, method), *args, at_length=at_length)
+
         async with self._copies.changing(scopes):
-            outcomes = await self._ask_all(call)
+            outcomes = await self._ask_all(remove)
         if failures := failures_in(outcomes):
             raise together("not removed from every level", failures)
         return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]

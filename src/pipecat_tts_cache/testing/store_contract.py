@@ -417,6 +417,20 @@ class StoreContract:
         assert await backend.delete_many([]) == 0
         assert [await backend.exists(key) for key in keys] == [True] * 3 + [False] * 6
 
+    async def test_a_sweep_leaves_what_has_not_expired(self, backend: CacheBackend) -> None:
+        """It counts no more than there were, and nothing is found that was not before."""
+        for i in range(5):
+            await backend.set(make_key(str(i)), make_utterance(), ttl=self.short_ttl)
+        await backend.set(make_key("x", "n"), make_utterance(), ttl=1e6)
+        await backend.set(make_key("y"), make_utterance())
+        assert await backend.sweep() == 0
+        await self.advance(1.5 * self.short_ttl)
+        assert 0 <= await backend.sweep() <= 5
+        assert await backend.sweep("n") == 0
+        assert await backend.exists(make_key("x", "n"))
+        assert await backend.exists(make_key("y"))
+        assert not await backend.exists(make_key("1"))
+
     def _needs_entries(self, backend: CacheBackend) -> None:
         if type(backend).entries is CacheBackend.entries:
             pytest.skip("this store does not list what it keeps")
