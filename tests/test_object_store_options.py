@@ -147,6 +147,7 @@ def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], wor
         ({"url": "memory:///", "cache_control": 5}, "cache_control must be a str, not int"),
         ({"url": "memory:///", "timeout": "1"}, "timeout must be a number of seconds"),
         ({"url": "memory:///", "max_connections": 1.5}, "max_connections must be an int"),
+        ({"url": "memory:///", "breaker": 5}, "breaker must be a CircuitBreaker, not int"),
     ],
 )
 def test_arguments_of_another_type_are_refused(arguments: dict[str, Any], words: str) -> None:

@@ -95,6 +95,7 @@ def test_a_missing_extra_is_said_on_construction(monkeypatch: pytest.MonkeyPatch
         ({"timeout": None}, TypeError, "timeout must be a number"),
         ({"max_connections": 0}, ValueError, "max_connections must be above 0"),
         ({"max_connections": 2.5}, TypeError, "max_connections must be an int"),
+        ({"breaker": 5}, TypeError, "breaker must be a CircuitBreaker, not int"),
     ],
 )
 def test_nonsense_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:

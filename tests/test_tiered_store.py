@@ -108,6 +108,12 @@ def test_nonsense_limits_are_refused(name: str, value: Any, error: type[Exceptio
             CacheLevel(memory(), **{name: value})
 
 
+def test_a_switch_is_one() -> None:
+    """Text is neither True nor False."""
+    with pytest.raises(TypeError, match="close_levels must be a bool, not str"):
+        TieredCacheBackend([memory()], close_levels="no")  # type: ignore[arg-type]
+
+
 def test_it_shows_its_levels() -> None:
     """Its repr tells what it is made of."""
     store = TieredCacheBackend([MemoryCacheBackend(5, max_bytes=7), CacheLevel(memory(), ttl=3)])

@@ -10,6 +10,7 @@ The `redis` package is imported inside the functions, so that it is needed only 
 """
 
 import random
+import re
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,6 +80,7 @@ def make_client(url: str, *, timeout: float, slowest: float, max_connections: in
             "redis_url cannot be read: a port is no number (encode '/', '@', ':' and '#' in user "
             "and password as %2F, %40, %3A and %23), or an option after '?' is unknown or wrong"
         ) from None
+    _check_database(url)
     client = Redis.from_pool(pool)
     _check_decodes_nothing("redis_url", client)
     return client
@@ -104,6 +106,15 @@ def _check_scheme(url: object) -> None:
         raise ValueError(f"{expected} and be a URL") from None
     if scheme not in _SCHEMES or not url[len(scheme) :].startswith("://"):
         raise ValueError(expected)
+
+
+def _check_database(url: str) -> None:
+    """Refuse what redis-py takes for database 0."""
+    scheme, _, path, *_ = urlsplit(url)
+    if scheme != "unix" and not re.fullmatch(r"/?|/[0-9]+/?", path):
+        raise ValueError(
+            "redis_url must end with the number of a database, as redis://localhost:6379/0 does"
+        )
 
 
 def check_client(client: object) -> None:

@@ -48,7 +48,12 @@ class RemoteServer(ABC):
             errors: What the client raises, besides `OSError`.
             client: The caller's own client, if there is one.
             breaker: Decides when to leave the server alone.
+
+        Raises:
+            TypeError: If that is no breaker.
         """
+        if not isinstance(breaker, CircuitBreaker):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"breaker must be a CircuitBreaker, not {type(breaker).__name__}")
         self.name = name
         self.client = connect() if client is None else client
         self.owns_client = client is None

@@ -82,6 +82,8 @@ class TieredCacheBackend(CacheBackend):
             ValueError: If an argument makes no sense: no level, or a store that is there twice.
         """
         self._timeout = check_seconds("timeout", timeout)
+        if not isinstance(close_levels, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"close_levels must be a bool, not {type(close_levels).__name__}")
         self._close_levels = close_levels
         self._wall_clock = wall_clock
         self._patience = Patience()
