@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pipecat.frames.frames import CancelWorkerFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 
 from pipecat_tts_cache import BackendError, CacheKey, MemoryCacheBackend, Utterance
@@ -75,7 +77,7 @@ async def test_every_service_finds_its_speech_prepared(title: str) -> None:
         done = await warm(make, LINES[:2], concurrency=2, sample_rate=rate)
         asked = len(server.requests)
         if done.failed:
-            assert {("end_unknown",)} == set(done.failed.values())
+            assert set(done.failed.values()) <= {("end_unknown",), ("pipecat_changed",)}
             assert 0 == asked
             return
         assert LINES[:2] == done.stored
@@ -241,6 +243,61 @@ async def test_a_line_that_hangs_is_given_up() -> None:
     assert LINES[1:] == done.stored
 
 
+async def test_a_pipeline_that_ends_is_given_up_at_once() -> None:
+    """The line is told, and the next one gets a service of its own."""
+    make = Company()
+    loop = asyncio.get_running_loop()
+
+    def make_one_that_ends() -> Any:
+        tts = make()
+
+        @tts.event_handler("on_tts_request")
+        async def on_request(service: Any, *_: Any) -> None:
+            await service.push_frame(CancelWorkerFrame(), FrameDirection.UPSTREAM)
+
+        return tts if len(make.made) == 1 else make()
+
+    make.provider.fail(Fault.SILENT, text=LINES[0], seconds=1000)
+    began = loop.time()
+    done = await warm(make_one_that_ends, LINES, concurrency=1, line_timeout=60)
+    assert {LINES[0]: ("pipeline ended",)} == done.failed
+    assert LINES[1:] == done.stored
+    assert loop.time() - began < 10
+
+
+async def test_a_service_that_cannot_be_started_is_told() -> None:
+    """It is no fault of a line."""
+    make = Company()
+
+    def make_one_that_breaks() -> Any:
+        tts = make()
+
+        async def setup(_: Any) -> None:
+            raise OSError("no route")
+
+        tts.setup = setup
+        return tts
+
+    with pytest.raises(RuntimeError, match="log has why"):
+        await warm(make_one_that_breaks, LINES)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("fails", ["factory", "progress"])
+async def test_what_the_caller_raises_reaches_the_caller(fails: str, concurrency: int) -> None:
+    """And no task goes on."""
+    make = Company()
+
+    def fail(*_: Any) -> Any:
+        raise LookupError("mistake")
+
+    options = {"factory": {"service_factory": fail}, "progress": {"progress": fail}}[fails]
+    before = asyncio.all_tasks()
+    with pytest.raises(LookupError, match="mistake"):
+        await warm(**{"service_factory": make, "lines": LINES, **options}, concurrency=concurrency)
+    assert before == asyncio.all_tasks()
+
+
 class Down(MemoryCacheBackend):
     """Fails at everything that it is told to."""
 
@@ -288,6 +345,22 @@ async def test_what_would_not_be_cached_is_not_spoken(options: dict[str, Any], r
     assert [] == make.provider.requests
 
 
+async def test_a_service_that_steps_aside_is_not_spoken_with() -> None:
+    """It would speak as without a cache, and be paid for nothing."""
+    make = Company()
+
+    def make_one_that_changed() -> Any:
+        tts = make()
+        tts._tts_cache_book.step_aside(["something"])
+        tts._tts_cache_works = False
+        return tts
+
+    for prepare in (warm, is_warm):
+        done = await prepare(make_one_that_changed, LINES[:2])
+        assert dict.fromkeys(LINES[:2], ("pipecat_changed",)) == done.failed
+    assert [] == make.provider.requests
+
+
 async def test_a_warm_up_that_is_cancelled_leaves_nothing_behind() -> None:
     """No task goes on, and what was prepared so far is there."""
     before = asyncio.all_tasks()
@@ -299,6 +372,20 @@ async def test_a_warm_up_that_is_cancelled_leaves_nothing_behind() -> None:
     assert task.cancelled()
     assert before == asyncio.all_tasks()
     assert LINES[:1] == check_store(make.store)
+
+
+async def test_a_warm_up_that_is_cancelled_twice_leaves_nothing_behind() -> None:
+    """As by a time-out around what is being stopped."""
+    before = asyncio.all_tasks()
+    make = Company("inline", first_audio=1.0)
+    task = asyncio.create_task(warm(make, LINES, concurrency=2))
+    await make.provider.asked(2)
+    for _ in range(5):
+        task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert before == asyncio.all_tasks()
 
 
 # Nonsense
@@ -328,3 +415,24 @@ async def test_the_factory_makes_what_can_be_prepared() -> None:
         await warm(lambda: SCRIPTED["inline"](Provider()), LINES)
     with pytest.raises(ValueError, match="cache_backend"):
         await warm(lambda: CACHED_SCRIPTED["inline"](Provider()), LINES)
+
+
+async def test_the_factory_makes_a_new_service_each_time() -> None:
+    """The service of a bot that runs is refused, and goes on as it was."""
+    make = Company()
+    tts = make()
+    async with running(tts, sample_rate=24_000) as bot:
+        for _ in range(2):
+            await bot.speak("Hello.")
+            await bot.until_quiet()
+            with pytest.raises(ValueError, match="a new service each time"):
+                await warm(lambda: tts, LINES)
+        assert ["Hello.", "Hello."] == [each.heard.text for each in bot.said().contexts]
+
+
+async def test_a_service_that_has_prepared_speech_is_not_mute() -> None:
+    """What it said to nobody, it says to who listens after."""
+    make = Company()
+    tts = make()
+    assert ["Hello."] == (await warm(lambda: tts, ["Hello."])).stored
+    assert None is tts._tts_cache_book.rehearsal

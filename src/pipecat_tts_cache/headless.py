@@ -11,7 +11,7 @@ so that every sentence has the key that it has in a call.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,19 +57,29 @@ class _Nobody(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
+class PipelineEndedError(RuntimeError):
+    """A pipeline ended before what was waited for. Pipecat logs why."""
+
+    def __init__(self) -> None:
+        """Say where the reason is found."""
+        super().__init__("the service's pipeline ended or did not start: Pipecat's log has why")
+
+
 class HeadlessVoice:
     """A service that can be had to say something. Made by `headless`."""
 
-    def __init__(self, worker: PipelineWorker, nobody: _Nobody) -> None:
+    def __init__(self, worker: PipelineWorker, run: asyncio.Task[None], nobody: _Nobody) -> None:
         """Take a pipeline that runs.
 
         Args:
             worker: Its worker.
+            run: Ends when it does.
             nobody: What stands at its end.
         """
         self.hangs = False
         """Whether something that it was to say is not through."""
         self._worker = worker
+        self._run = run
         self._nobody = nobody
         self._said = 0
 
@@ -83,6 +93,7 @@ class HeadlessVoice:
             patience: Seconds to wait.
 
         Raises:
+            PipelineEndedError: If the pipeline ends first, as it does on a fatal error.
             TimeoutError: If it takes longer.
         """
         self._said += 1
@@ -92,8 +103,7 @@ class HeadlessVoice:
         try:
             for frame in [*(turn if as_turn else [TTSSpeakFrame(text)]), _Mark(self._said)]:
                 await self._worker.queue_frame(frame)
-            async with asyncio.timeout(patience):
-                await through.wait()
+            await _come(through, self._run, within=patience)
             self.hangs = False
         finally:
             del self._nobody.marks[self._said]
@@ -113,7 +123,8 @@ async def headless(
         What can be had to speak.
 
     Raises:
-        TimeoutError: If the service does not start.
+        PipelineEndedError: If the service cannot be started.
+        TimeoutError: If it does not start in time.
     """
     nobody = _Nobody()
     rate: dict[str, Any] = {} if sample_rate is None else {"audio_out_sample_rate": sample_rate}
@@ -135,15 +146,42 @@ async def headless(
     await runner.add_workers(worker)
     run = asyncio.create_task(runner.run())
     try:
-        async with asyncio.timeout(_START_SECONDS):
-            await started.wait()
-        yield (voice := HeadlessVoice(worker, nobody))
+        await _come(started, run, within=_START_SECONDS)
+        yield (voice := HeadlessVoice(worker, run, nobody))
         if not voice.hangs:  # behind an end that does not get through, nothing else would
             await worker.queue_frame(EndFrame())
             await asyncio.wait([run], timeout=_END_SECONDS)
     finally:
-        if not run.done():
-            await worker.cancel()
-            await asyncio.wait([run], timeout=2 * _END_SECONDS)
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
+        await _finish(_cancel(worker, run))
+
+
+async def _cancel(worker: PipelineWorker, run: asyncio.Task[None]) -> None:
+    if not run.done():
+        await worker.cancel()
+        await asyncio.wait([run], timeout=2 * _END_SECONDS)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Do something to its end, also if who waits for it is cancelled, or is so once more."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+async def _come(event: asyncio.Event, run: asyncio.Task[None], *, within: float) -> None:
+    """Wait for something that a pipeline does, unless it ends before."""
+    coming = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({coming, run}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        coming.cancel()
+    if not event.is_set():
+        raise PipelineEndedError() if run.done() else TimeoutError

@@ -19,8 +19,9 @@ from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.checks import check_positive_int, check_seconds
 from pipecat_tts_cache.controls import CacheControls
-from pipecat_tts_cache.headless import HeadlessVoice, headless
+from pipecat_tts_cache.headless import HeadlessVoice, PipelineEndedError, headless
 from pipecat_tts_cache.rehearsal import Rehearsal, Standing
+from pipecat_tts_cache.stats import Bypass
 
 ServiceFactory = Callable[..., TTSService]
 
@@ -47,7 +48,7 @@ class Outcome:
         warm: Whether all of it is in the store by now.
         spoken: Whether the provider was asked for any of it.
         reasons: Why some of it is not in the store, as in `NotStored` and `Bypass`; or "timeout",
-            "nothing to say", "not there".
+            "pipeline ended", "nothing to say", "not there".
     """
 
     line: Line
@@ -116,8 +117,11 @@ async def warm(
         What came of each line.
 
     Raises:
+        RuntimeError: If a service cannot be started.
+        TimeoutError: If it does not start within half a minute.
         TypeError: If the factory does not make such a service, or an argument has the wrong type.
-        ValueError: If the service has no store, or an argument makes no sense.
+        ValueError: If the service has no store or is in a pipeline already, or an argument makes no
+            sense.
     """
     return await _rehearse(
         service_factory,
@@ -149,6 +153,8 @@ async def is_warm(
         What is there and what is not: `failed` is empty if everything is warm.
 
     Raises:
+        RuntimeError: As for `warm`.
+        TimeoutError: As for `warm`.
         TypeError: As for `warm`.
         ValueError: As for `warm`.
     """
@@ -217,15 +223,22 @@ async def _say_group(
         return
     groups.rotate(-1)  # so that voices are shared out among the workers
     service = _checked(make(**group[0][1].options))
-    own = Rehearsal(speaks=rehearsal.speaks, refresh=rehearsal.refresh)
-    service._tts_cache_book.rehearsal = own
-    async with headless(cast(TTSService, service), sample_rate=terms.sample_rate) as voice:
+    book = service._tts_cache_book
+    if not book.options.usable:  # it would speak as it does without the cache
         while group:
             number, line = group.popleft()
-            outcome = await _say(voice, service, own, line, terms)
-            note(number, outcome)
-            if "timeout" in outcome.reasons:
-                return  # whatever still comes of it must not be taken for the next line
+            note(number, Outcome(line=line, warm=False, reasons=(Bypass.PIPECAT_CHANGED.value,)))
+        return
+    book.rehearsal = own = Rehearsal(speaks=rehearsal.speaks, refresh=rehearsal.refresh)
+    try:
+        async with headless(cast(TTSService, service), sample_rate=terms.sample_rate) as voice:
+            while group:
+                number, line = group.popleft()
+                note(number, await _say(voice, service, own, line, terms))
+                if voice.hangs:
+                    return  # whatever still comes of it must not be taken for the next line
+    finally:
+        book.rehearsal = None
 
 
 async def _say(
@@ -238,6 +251,8 @@ async def _say(
         await book.written()
     except TimeoutError:
         return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("timeout",))
+    except PipelineEndedError:
+        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("pipeline ended",))
     after = Standing.of(rehearsal, book.stats)
     there, missing = after.there - before.there, after.missing - before.missing
     stored, reasons = after.stores - before.stores, after.reasons_since(before)
@@ -257,6 +272,9 @@ def _checked(service: object) -> CacheControls:
         raise TypeError(f"the factory must make a service behind TTSCacheMixin, not a {name}")
     if service._tts_cache_book.options.backend is None:
         raise ValueError("the factory must make a service with a cache_backend: there is no store")
+    tts = cast(TTSService, service)
+    if tts.previous or tts.next:
+        raise ValueError("the factory must make a new service each time: this one is in a pipeline")
     return service
 
 
