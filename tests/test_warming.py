@@ -265,6 +265,8 @@ async def test_a_pipeline_that_ends_is_given_up_at_once() -> None:
     assert loop.time() - began < 10
 
 
+# Pipecat 1.10 forgets a coroutine of a processor that was not set up.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_service_that_cannot_be_started_is_told() -> None:
     """It is no fault of a line."""
     make = Company()

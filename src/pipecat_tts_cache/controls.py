@@ -125,10 +125,12 @@ class CacheControls:
         """Name values that are personal in this call: a name, an order number.
 
         From now on, sentences that hold one of them, in whatever case, spacing and Unicode form,
-        are neither looked up nor stored.
+        are neither looked up nor stored. What the provider has answered by now is not taken back:
+        `delete_text` erases it.
 
         Args:
-            *values: The values. They stay with this service until `forget_guarded_values`.
+            *values: The values, as they are in the text prepared for the provider. They stay with
+                this service until `forget_guarded_values`.
 
         Raises:
             TypeError: If a value is no string.
