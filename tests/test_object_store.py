@@ -186,6 +186,19 @@ async def test_a_prefix_is_all_that_is_touched(bucket: Bucket) -> None:
     assert make_utterance(1) == await other.get(make_key("y", "user/1"))
 
 
+async def test_two_bots_race_to_write(bucket: Bucket) -> None:
+    """Of two that write the same key at once one wins, whole, and both find it."""
+    one, other = (ObjectStoreCacheBackend(bucket.url(), **PATIENT, **KEYS) for _ in range(2))
+    async with one, other:
+        for i in range(8):
+            mine, theirs = make_utterance(i, num_bytes=20_000), make_utterance(100 + i)
+            await asyncio.gather(one.set(KEY, mine), other.set(KEY, theirs))
+            found = await one.get(KEY)
+            assert found in (mine, theirs)
+            assert found == await other.get(KEY)
+        assert 1 == (await other.get_stats())["entries"]
+
+
 # What is not there any more, and what was never ours
 
 

@@ -498,6 +498,26 @@ async def test_a_callers_client_is_not_closed(server: Server) -> None:
             assert await store.get(make_key()) == make_utterance()
 
 
+async def test_two_bots_race_to_write(store: RedisCacheBackend, server: Server) -> None:
+    """Of two that write the same keys at once one wins, whole, and both find it, counted once."""
+    keys = [make_key(str(i), f"n{i % 3}") for i in range(20)]
+    mine = [make_utterance(i, num_bytes=20_000) for i in range(20)]
+    theirs = [make_utterance(100 + i, num_bytes=2_000) for i in range(20)]
+    async with RedisCacheBackend(server.url, timeout=5, write_timeout=5) as other:
+        for _ in range(5):
+            await asyncio.gather(
+                *(store.set(key, each) for key, each in zip(keys, mine, strict=True)),
+                *(other.set(key, each) for key, each in zip(keys, theirs, strict=True)),
+            )
+            for key, *both in zip(keys, mine, theirs, strict=True):
+                found = await store.get(key)
+                assert found in both
+                assert found == await other.get(key)
+            assert 20 == (await other.get_stats())["entries"]
+        assert 20 == await other.clear()
+        assert [] == await server.ask("KEYS", "*")
+
+
 async def test_services_share_a_store(server: Server) -> None:
     """Hundreds of calls at once share a few connections."""
     async with RedisCacheBackend(server.url, timeout=5, max_connections=3) as small:

@@ -16,8 +16,8 @@ given up so far, so that what was said often, but long ago, does not stay for ev
 only be made at the cost of something worth more, the newcomer is refused, and the floor rises to
 its priority. The uses of what was given up or refused lately are remembered.
 
-The square and the bound on uses were found on real dialogues, where this keeps up to ten times the
-hits of LRU in a small store: `benchmarks/hitrate.py`.
+The square and the bound on uses were found on real dialogues, where this keeps up to eight times
+the hits of LRU in a small store: `benchmarks/hitrate.py`.
 """
 
 import heapq
