@@ -7,10 +7,12 @@
 """A frame, or a block of code, has the cache treat what is said otherwise than its options say."""
 
 import asyncio
+from copy import copy, deepcopy
+from pickle import dumps, loads
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.frames.frames import LLMTextFrame, TextFrame, TTSSpeakFrame
 
 from pipecat_tts_cache import CacheControl, MemoryCacheBackend
 from pipecat_tts_cache.control import Controls, control_of
@@ -190,6 +192,16 @@ async def test_blocks_of_several_tasks_may_end_in_any_order() -> None:
     assert CacheControl() == controls.now
 
 
+async def test_the_same_control_may_hold_in_blocks_within_one_another() -> None:
+    """The inner block that ends is the one that is taken back."""
+    controls = Controls()
+    again = CacheControl(tag="again")
+    with controls.within(again), controls.within(CacheControl(tag="between")):
+        with controls.within(again):
+            assert "again" == controls.now.tag
+        assert "between" == controls.now.tag
+
+
 async def test_a_block_that_raises_ends() -> None:
     """What holds within a block does not outlive it."""
     controls = Controls()
@@ -240,6 +252,19 @@ def test_nonsense_is_refused(arguments: dict[str, Any], error: str) -> None:
     tts = CACHED_SCRIPTED["inline"](Provider())
     with pytest.raises((TypeError, ValueError), match=error):
         tts.cache_control(**arguments)
+
+
+@pytest.mark.parametrize("frame", [TextFrame(TEXT), LLMTextFrame(TEXT), "frame"])
+def test_only_a_speak_frame_is_told(frame: Any) -> None:
+    """Nobody asks other frames, so that what is to bypass the cache would be stored."""
+    with pytest.raises(TypeError, match=f"a TTSSpeakFrame, not a {type(frame).__name__}.*cache_co"):
+        CacheControl(bypass=True).on(frame)
+
+
+@pytest.mark.parametrize("passed_on", [copy, deepcopy, lambda frame: loads(dumps(frame))])
+def test_a_frame_that_is_copied_keeps_its_control(passed_on: Any) -> None:
+    """As does one that goes to another process."""
+    assert CacheControl(bypass=True, ttl=5) == control_of(passed_on(speak(bypass=True, ttl=5)))
 
 
 def test_what_else_is_in_the_metadata_is_no_control() -> None:

@@ -67,7 +67,16 @@ class CacheControl:
 
         Returns:
             The same frame.
+
+        Raises:
+            TypeError: If it is another frame. For what that has spoken there is `cache_control`.
         """
+        # By name, so that a script that only looks at stores need not import Pipecat.
+        if not any(each.__name__ == "TTSSpeakFrame" for each in type(frame).__mro__):
+            raise TypeError(
+                f"say it of a TTSSpeakFrame, not a {type(frame).__name__}: for all other speech "
+                f"there is cache_control()"
+            )
         frame.metadata[METADATA] = self
         return frame
 
