@@ -6,10 +6,7 @@
 
 """Moving house: `copy`."""
 
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -17,9 +14,9 @@ import typer
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.cli.ending import ExitCode, Stop, ending, open_store, run
 from pipecat_tts_cache.cli.options import Filters, Json, takes_filters
-from pipecat_tts_cache.cli.output import note, write_fields, write_json
+from pipecat_tts_cache.cli.output import write_fields, write_json
+from pipecat_tts_cache.cli.progress import count_entries, interruptible, progress_bar
 from pipecat_tts_cache.cli.words import many
-from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.inventory import Copied, Selection, copy_store
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The URL of the store to read.")]
@@ -54,7 +51,7 @@ def copy(
             raise Stop("source and target are the same store", ExitCode.USAGE)
         chosen = filters.selection()
         stores = open_store(source), open_store(target, make=True)
-        with _interruptible():
+        with interruptible():
             done = run(lambda: _copy(*stores, chosen, overwrite, concurrency), *stores)
         if as_json:
             write_json(asdict(done))
@@ -71,50 +68,13 @@ async def _copy(
     overwrite: bool,
     concurrency: int,
 ) -> Copied:
-    total = await _count(source) if selection.is_everything else None
-    with _progress(total) as progress:
+    total = await count_entries(source, selection)
+    with progress_bar(total) as show:
         return await copy_store(
             source,
             target,
             selection=selection,
             overwrite=overwrite,
             concurrency=concurrency,
-            progress=progress,
+            progress=lambda done: show(sum(asdict(done).values()), total),
         )
-
-
-async def _count(store: CacheBackend) -> int | None:
-    with suppress(BackendError):
-        count: int | None = (await store.get_stats()).get("entries")
-        return count
-    return None
-
-
-@contextmanager
-def _progress(total: int | None) -> Generator[Callable[[Copied], None] | None]:
-    """Show a bar, if stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415 - not at load
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
-
-    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        counts = [each.name for each in fields(Copied)]
-        yield lambda done: bar.update(task, completed=sum(getattr(done, n) for n in counts))
-
-
-@contextmanager
-def _interruptible() -> Generator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        note("interrupted; start it again to go on")
-        raise

@@ -135,15 +135,15 @@ def _remove(
     fields: Sequence[str] = ("entries", "size", "duration"),
 ) -> Purged:
     """Count, ask, remove, and tell."""
-    if not (yes or dry_run) and not sys.stdin.isatty():
-        raise Stop("nobody is there to be asked: pass --yes, or --dry-run", ExitCode.USAGE)
+    if not (yes or dry_run):
+        check_somebody_is_there()
     outcome = Purged()
     if not yes or dry_run:
         with waiting("Counting …"):
             outcome = with_store(store, lambda backend: work(backend, True))
     if not dry_run and (yes or outcome.entries):
         if not yes:
-            _confirm(outcome)
+            confirm(f"Remove {_amount(outcome)}?")
         with waiting("Removing …"):
             outcome = with_store(store, lambda backend: work(backend, False))
     if as_json:
@@ -160,8 +160,26 @@ def _amount(what: Purged) -> str:
     return amount
 
 
-def _confirm(what: Purged) -> None:
-    sys.stderr.write(f"Remove {_amount(what)}? [y/N] ")
+def check_somebody_is_there() -> None:
+    """Make sure, before anything begins, that somebody can be asked.
+
+    Raises:
+        Stop: If nobody can.
+    """
+    if not sys.stdin.isatty():
+        raise Stop("nobody is there to be asked: pass --yes, or --dry-run", ExitCode.USAGE)
+
+
+def confirm(question: str) -> None:
+    """Ask before something is removed.
+
+    Args:
+        question: What to ask.
+
+    Raises:
+        Stop: If the answer is not "yes".
+    """
+    sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Stop("nothing was removed")
