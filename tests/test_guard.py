@@ -6,6 +6,7 @@
 
 """Sentences that hold what is personal in a call are neither looked up, nor stored, nor logged."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
-from pipecat_tts_cache import MemoryCacheBackend
+from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
 from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Provider
@@ -119,6 +120,38 @@ async def test_what_turns_out_to_be_personal_is_not_stored() -> None:
         await bot.until_quiet()
     assert [] == entries(backend)
     assert {"personal": 1} == (await tts.get_cache_stats())["not_stored"]
+
+
+class Slow(MemoryCacheBackend):
+    """Says that a write has begun, and takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing = asyncio.Event()
+
+    async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
+        stored = await super().set(key, utterance, ttl=ttl)
+        self.writing.set()
+        await asyncio.sleep(0.05)
+        return stored
+
+
+async def test_what_is_being_written_is_taken_back() -> None:
+    """A value that is named while the store keeps a sentence holds for that one, too."""
+    backend = Slow()
+    tts = CACHED_SCRIPTED["overlapping"](Provider(), cache_backend=backend)
+    async with running(tts, sample_rate=8000) as bot:
+        await bot.speak("Hello Ada.")
+        await bot.until_quiet()
+        await backend.writing.wait()
+        tts.guard_values("Ada")
+        await tts._tts_cache_book.written()
+        assert [] == entries(backend)
+        await bot.speak("One moment.")
+        await bot.until_quiet()
+    stats = await tts.get_cache_stats()
+    assert ({"personal": 1}, 1) == (stats["not_stored"], stats["stores"])
+    assert ["One moment."] == check_store(backend)
 
 
 async def test_with_another_caller_it_begins_anew() -> None:

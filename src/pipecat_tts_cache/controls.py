@@ -125,8 +125,7 @@ class CacheControls:
         """Name values that are personal in this call: a name, an order number.
 
         From now on, sentences that hold one of them, in whatever case, spacing and Unicode form,
-        are neither looked up nor stored. What the provider has answered by now is not taken back:
-        `delete_text` erases it.
+        are neither looked up nor stored. What is stored by now stays until `delete_text` erases it.
 
         Args:
             *values: The values, as they are in the text prepared for the provider. They stay with

@@ -195,7 +195,10 @@ class Phrasebook:
                 watermarked=self._reader.watermarked,
             )
 
-        self._store.write(key, make, ttl=ttl, of=sentence.turn)
+        def regret() -> NotStored | None:
+            return NotStored.PERSONAL if self.guard.holds_back(sentence.text) else None
+
+        self._store.write(key, make, ttl=ttl, of=sentence.turn, regret=regret)
 
     def give_up(self, sentence: LiveSentence, reason: NotStored) -> None:
         """Count a sentence that has no recording of its own.

@@ -120,6 +120,7 @@ class Store:
         *,
         ttl: float | None,
         of: Hashable,
+        regret: Callable[[], NotStored | None] = lambda: None,
     ) -> None:
         """Keep an utterance, behind speech. Returns at once.
 
@@ -128,12 +129,13 @@ class Store:
             make: Makes the utterance when its time has come, or decides against it with None.
             ttl: Seconds after which it is forgotten, or None to keep it.
             of: What the write is part of, for `cancel`.
+            regret: Tells why it should not have been written, or None, once it has been.
         """
         if len(self._writes) >= _MAX_PENDING_WRITES:
             self._stats.not_stored[NotStored.PENDING_WRITES] += 1
             self._say("writes", "writes are slower than speech; some sentences are not stored")
             return
-        task = self._behind_speech(self._write(key, make, ttl), of)
+        task = self._behind_speech(self._write(key, make, ttl, regret), of)
         task.add_done_callback(self._count_cancelled)
 
     def cancel(self, of: Hashable) -> None:
@@ -215,7 +217,11 @@ class Store:
             self._stats.not_stored[NotStored.INTERRUPTED] += 1
 
     async def _write(
-        self, key: CacheKey, make: Callable[[], Utterance | None], ttl: float | None
+        self,
+        key: CacheKey,
+        make: Callable[[], Utterance | None],
+        ttl: float | None,
+        regret: Callable[[], NotStored | None],
     ) -> None:
         utterance = make()
         if utterance is None:
@@ -223,20 +229,28 @@ class Store:
         if self._breaker.state != "closed":  # look-ups find out when it is back
             self._stats.not_stored[NotStored.STORE_FAILED] += 1
             return
+        reason = await self._set(key, utterance, ttl)
+        if regretted := regret():
+            reason = regretted
+            await self._remove(key)
+        if reason is None:
+            self._stats.stores += 1
+        else:
+            self._stats.not_stored[reason] += 1
+
+    async def _set(
+        self, key: CacheKey, utterance: Utterance, ttl: float | None
+    ) -> NotStored | None:
         try:
             work = self._backend.set(key, utterance, ttl=ttl)
             stored = await self._patience.within(_WRITE_SECONDS, work)
         except TimeoutError:
-            self._stats.not_stored[NotStored.STORE_FAILED] += 1
             self._timed_out("writes", f"{_WRITE_SECONDS:g} s")
+            return NotStored.STORE_FAILED
         except Exception as error:
-            self._stats.not_stored[NotStored.STORE_FAILED] += 1
             self._failed("writes", error, tells=False)  # a full store is one to read from
-        else:
-            if stored:
-                self._stats.stores += 1
-            else:
-                self._stats.not_stored[NotStored.REFUSED] += 1
+            return NotStored.STORE_FAILED
+        return None if stored else NotStored.REFUSED
 
     def _distrust(self, key: CacheKey) -> None:
         """Forget an entry that is not what it should be, so that it heals."""
