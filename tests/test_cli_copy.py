@@ -34,7 +34,8 @@ def test_a_store_is_copied_and_the_copy_goes_on(source: Shop, target: Shop) -> N
     """The target is made, what is there is skipped, and what is left of its time goes along."""
     done = source("copy", source.url, target.url, "--json")
     assert (0, "") == (done.code, done.err)
-    assert [{"copied": 3, "skipped": 0, "refused": 0, "gone": 0, "failed": 0}] == done.documents
+    counts = {"skipped": 0, "refused": 0, "gone": 0, "failed": 0, "evicted": 0, "reasons": []}
+    assert [{"copied": 3, **counts}] == done.documents
     assert ALL == target.texts()
     assert [True, False, False] == [entry.expires_at is not None for entry in target.entries()]
     (again,) = source("copy", source.url, target.url, "--json").documents
@@ -80,3 +81,11 @@ def test_a_source_that_is_not_there(source: Shop, target: Shop, tmp_path: Path) 
         done.err,
     )
     assert ["source"] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_a_target_that_is_too_small_is_told(source: Shop, target: Shop) -> None:
+    """What it gives up again to make room has not been copied."""
+    size = max(entry.size for entry in source.entries())
+    done = source("copy", source.url, f"{target.url}?max_bytes={2 * size}")
+    assert 1 == done.code
+    assert "pipecat-tts-cache: the target is too small: it gave up" in done.err

@@ -334,10 +334,18 @@ async def test_what_goes_wrong_is_counted_and_the_rest_is_copied() -> None:
         await source.set(make_key(name), said(name))
     await MemoryCacheBackend.set(source, make_key("refused"), said("refused"))
     done = await copy_store(source, target, concurrency=2)
-    assert Copied(copied=1, failed=2, gone=1, refused=1) == done
+    assert ("OSError", "down") == tuple(sorted(done.reasons))
+    assert Copied(copied=1, failed=2, gone=1, refused=1) == replace(done, reasons=())
     target.well = True
     done = await copy_store(source, target)
     assert Copied(copied=2, skipped=1, gone=1, refused=1) == done
+
+
+async def test_a_target_that_is_too_small_is_told() -> None:
+    """What it gave up meanwhile is no success."""
+    source = await filled(*(said(str(i)) for i in range(50)))
+    target = MemoryCacheBackend(max_size=7)
+    assert Copied(copied=50, evicted=43) == await copy_store(source, target)
 
 
 async def test_a_copy_makes_sense() -> None:

@@ -21,6 +21,7 @@ It works on every store that lists its entries, and holds a bounded number of th
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 
 from pipecat_tts_cache.backends.base import CacheBackend, Entry
@@ -29,6 +30,7 @@ from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.key import digest_text, prepare_text
 
 _BATCH = 256
+_MOST_REASONS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class Copied:
         refused: Those that the target did not take, for instance as they are too large.
         gone: Those that expired or were removed before it was their turn.
         failed: Those that either store failed at; copy again to try them again.
+        evicted: Those that the target gave up meanwhile to make room: it is too small.
+        reasons: Why some failed, each once, the first few.
     """
 
     copied: int = 0
@@ -119,6 +123,8 @@ class Copied:
     refused: int = 0
     gone: int = 0
     failed: int = 0
+    evicted: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 async def list_entries(
@@ -242,13 +248,28 @@ async def copy_store(
         raise ValueError("source and target are the same store")
     at_once = check_positive_int("concurrency", concurrency)
     done = Copied()
+    evicted_before = await _evictions(target)
     async for batch in _batches(list_entries(source, selection, wall_clock=wall_clock), at_once):
         copies = (_copy_one(source, target, each, overwrite, wall_clock) for each in batch)
-        for outcome in await asyncio.gather(*copies):
-            done = replace(done, **{outcome: getattr(done, outcome) + 1})
+        for outcome, reason in await asyncio.gather(*copies):
+            done = _counted(done, outcome, reason)
             if progress is not None:
                 progress(done)
-    return done
+    return replace(done, evicted=await _evictions(target) - evicted_before)
+
+
+def _counted(done: Copied, outcome: str, reason: str) -> Copied:
+    known = done.reasons
+    if reason and reason not in known and len(known) < _MOST_REASONS:
+        known = (*known, reason)
+    return replace(done, reasons=known, **{outcome: getattr(done, outcome) + 1})
+
+
+async def _evictions(store: CacheBackend) -> int:
+    """How many utterances a store has given up, as far as it tells."""
+    with suppress(Exception):
+        return int((await store.get_stats()).get("evictions") or 0)
+    return 0
 
 
 async def _copy_one(
@@ -257,18 +278,20 @@ async def _copy_one(
     entry: Entry,
     overwrite: bool,
     wall_clock: Callable[[], float],
-) -> str:
-    """Copy an utterance; tell which field of `Copied` counts it."""
+) -> tuple[str, str]:
+    """Copy an utterance; tell which field of `Copied` counts it, and why if it failed."""
     try:
         if not overwrite and await target.exists(entry.key):
-            return "skipped"
+            return "skipped", ""
         utterance = await source.peek(entry.key)
         left = None if entry.expires_at is None else entry.expires_at - wall_clock()
         if utterance is None or (left is not None and left <= 0):
-            return "gone"
-        return "copied" if await target.set(entry.key, utterance, ttl=left) else "refused"
-    except Exception:  # whatever a store raises
-        return "failed"
+            return "gone", ""
+        return "copied" if await target.set(entry.key, utterance, ttl=left) else "refused", ""
+    except BackendError as error:
+        return "failed", str(error)
+    except Exception as error:  # whatever a store raises; its words may hold anything
+        return "failed", type(error).__name__
 
 
 async def _batches(entries: AsyncIterator[Entry], size: int) -> AsyncIterator[list[Entry]]:

@@ -56,9 +56,16 @@ def copy(
         if as_json:
             write_json(asdict(done))
         else:
-            write_fields({name: f"{count:,}" for name, count in asdict(done).items()})
+            write_fields({name: f"{count:,}" for name, count in _counts(done).items()})
         if done.failed or done.refused:
-            raise Stop(f"{many(done.failed + done.refused, 'utterance')} could not be copied")
+            why = f": {'; '.join(done.reasons)}" if done.reasons else ""
+            raise Stop(f"{many(done.failed + done.refused, 'utterance')} could not be copied{why}")
+        if done.evicted:
+            raise Stop(f"the target is too small: it gave up {many(done.evicted, 'utterance')}")
+
+
+def _counts(done: Copied) -> dict[str, int]:
+    return {name: value for name, value in asdict(done).items() if isinstance(value, int)}
 
 
 async def _copy(
@@ -76,5 +83,5 @@ async def _copy(
             selection=selection,
             overwrite=overwrite,
             concurrency=concurrency,
-            progress=lambda done: show(sum(asdict(done).values()), total),
+            progress=lambda done: show(sum(_counts(done).values()), total),
         )
