@@ -19,6 +19,7 @@ import typer
 from pipecat_tts_cache import Copied, Entry
 from pipecat_tts_cache.cli.app import app
 from pipecat_tts_cache.cli.ending import ExitCode
+from pipecat_tts_cache.exports import Exported, Imported, Note
 from pipecat_tts_cache.near_misses import NearMisses, Spelling
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.command_line import Said, disk
@@ -47,6 +48,7 @@ def test_the_examples_run(tmp_path: Path) -> None:
     )
     assert 0 == done.returncode, done.stderr
     assert (tmp_path / "line.wav").exists()
+    assert 1 == len(list((tmp_path / "recordings").rglob("hello--*")))
     assert ["Hello.", "One moment."] == disk(tmp_path / "srv" / "tts").texts()
     assert [] == shop.texts()
 
@@ -65,6 +67,8 @@ def test_fields_are_those_that_are_printed() -> None:
     """The table for scripts names every field."""
     assert names_of(Entry) - {"key"} | {"namespace", "digest"} == names_in("`list`")
     assert names_of(Copied) == names_in("`copy`")
+    assert names_of(Exported) | set(Note._fields) == names_in("`export`")
+    assert names_of(Imported) | set(Note._fields) | {"dry_run"} == names_in("`import`")
     assert names_of(NearMisses) | names_of(Spelling) | {"spellings"} == names_in("`near-misses`")
 
 

@@ -24,6 +24,8 @@ COMMANDS = [
     "top",
     "near-misses",
     "copy",
+    "export",
+    "import",
     "purge",
     "delete-text",
     "clear",

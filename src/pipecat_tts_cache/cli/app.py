@@ -8,7 +8,7 @@
 
 import typer
 
-from pipecat_tts_cache.cli import copying, look, play, removal, repeated
+from pipecat_tts_cache.cli import copying, folders, look, play, removal, repeated
 
 app = typer.Typer(
     name="tts-cache",
@@ -23,6 +23,7 @@ look.register(app)
 play.register(app)
 repeated.register(app)
 copying.register(app)
+folders.register(app)
 removal.register(app)
 
 
