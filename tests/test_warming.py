@@ -119,6 +119,48 @@ async def test_voices_are_prepared_in_one_call() -> None:
     assert 2 == (await tts.get_cache_stats())["hits"]
 
 
+class Voice:
+    """A voice that looks like every other."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return "Voice"
+
+
+async def test_options_that_look_alike_are_not_the_same() -> None:
+    """Each voice says its line, and each says it once."""
+    make = Company()
+    voices = [Voice("anna"), Voice("ben"), Voice("anna")]
+    lines = [Line("Hello.", {"voice": voice}) for voice in [*voices, *voices]]
+    done = await warm(lambda voice: make(voice=voice.name), lines, concurrency=1)
+    assert lines[:3] == [each.line for each in done.outcomes]
+    assert ["Hello.", "Hello."] == done.stored
+    assert {"anna", "ben"} == {each.voice for each in entries(make.store)}
+
+
+async def test_voices_are_shared_out() -> None:
+    """Two workers and two voices take two services, not two for each voice."""
+    make = Company("inline", first_audio=1.0)
+    lines = [Line(text, {"voice": voice}) for voice in ("anna", "ben") for text in LINES]
+    assert {} == (await warm(make, lines, concurrency=2)).failed
+    assert 2 == len(make.made)
+
+
+async def test_a_slow_store_is_waited_for() -> None:
+    """What is told to be stored is."""
+
+    class Slow(MemoryCacheBackend):
+        async def set(self, *args: Any, **kwargs: Any) -> bool:
+            await asyncio.sleep(3)
+            return await super().set(*args, **kwargs)
+
+    make = Company()
+    make.store = Slow()
+    assert LINES == (await warm(make, LINES, concurrency=1)).stored
+
+
 async def test_the_sample_rate_is_part_of_the_key() -> None:
     """What is prepared for one rate is not taken for another."""
     make = Company()

@@ -183,8 +183,7 @@ async def _rehearse(
     terms: _Terms,
     progress: Callable[[int, int, Outcome], None] | None,
 ) -> Warmed:
-    wanted = _distinct(lines)
-    groups = _by_options(wanted)
+    wanted, groups = _sorted_out(lines)
     outcomes: dict[int, Outcome] = {}
 
     def note(number: int, outcome: Outcome) -> None:
@@ -278,24 +277,22 @@ def _checked(service: object) -> CacheControls:
     return service
 
 
-def _distinct(lines: Iterable[str | Line]) -> list[Line]:
+def _sorted_out(lines: Iterable[str | Line]) -> tuple[list[Line], deque[_Group]]:
+    """Leave out what comes twice, and put together what one service can say."""
     if isinstance(lines, str):
         raise TypeError("give the lines one by one, not as one string")
-    wanted: dict[Any, Line] = {}
+    wanted: list[Line] = []
+    known: dict[str, list[tuple[Mapping[str, Any], dict[str, tuple[int, Line]]]]] = {}
     for line in lines:
         if not isinstance(line, str | Line):
             raise TypeError(f"a line must be a string or a Line, not {type(line).__name__}")
         made = Line(line) if isinstance(line, str) else line
-        wanted.setdefault((made.text, _name(made)), made)
-    return list(wanted.values())
-
-
-def _by_options(lines: Iterable[Line]) -> deque[_Group]:
-    groups: dict[str, _Group] = {}
-    for number, line in enumerate(lines):
-        groups.setdefault(_name(line), deque()).append((number, line))
-    return deque(groups.values())
-
-
-def _name(line: Line) -> str:
-    return repr(sorted(line.options.items()))
+        # Options need not be hashable; and different ones may look alike.
+        alike = known.setdefault(repr(sorted(made.options.items())), [])
+        group = next((group for options, group in alike if options == made.options), None)
+        if group is None:
+            alike.append((made.options, group := {}))
+        if made.text not in group:
+            group[made.text] = (len(wanted), made)
+            wanted.append(made)
+    return wanted, deque(deque(group.values()) for alike in known.values() for _, group in alike)
