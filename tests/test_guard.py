@@ -55,6 +55,7 @@ def guard(*values: str) -> Guard:
         ("١٢٣", "It is 123."),
         ("Straße 5", "You live in STRASSE 5."),
         ("İstanbul", "From istanbul."),
+        ("Y\u0131lmaz", "YILMAZ is here."),
         ("客户", "您好 客 户。"),
         ("किताब", "यह किताब है।"),
         ("Ада", "Здравствуйте, АДА."),

@@ -159,3 +159,15 @@ async def test_what_is_told_is_a_plain_copy() -> None:
             if isinstance(value, dict):
                 value.clear()
         assert 1 == (await tts.get_cache_stats())["backend"]["entries"]
+
+
+def test_tags_without_end_take_no_room_without_end() -> None:
+    """Beyond a hundred they are counted together, and those that are known go on."""
+    stats = CacheStats()
+    for number in range(150):
+        stats.miss(10, tag=f"call {number}")
+    stats.hit(10, 1.0, tag="call 99")
+    assert 101 == len(stats.tags)
+    assert (50, 500) == (stats.tags["(other)"].misses, stats.tags["(other)"].characters_synthesized)
+    assert (1, 1) == (stats.tags["call 99"].hits, stats.tags["call 99"].misses)
+    assert (1, 150) == (stats.hits, stats.misses)
