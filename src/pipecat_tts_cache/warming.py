@@ -101,7 +101,7 @@ async def warm(
 
     Args:
         service_factory: Makes a service behind `TTSCacheMixin`, with a store, as the bot makes it.
-            It is called up to `concurrency` times, with the options of lines that have some.
+            It is called up to `concurrency` times for each voice, with the options of its lines.
         lines: What to say. What comes twice is said once.
         concurrency: How many to say at a time, each with a service of its own.
         as_turns: Whether the lines are what a language model writes, to be looked up sentence by
@@ -255,14 +255,14 @@ async def _say(
     after = Standing.of(rehearsal, book.stats)
     there, missing = after.there - before.there, after.missing - before.missing
     stored, reasons = after.stores - before.stores, after.reasons_since(before)
-    spoken = rehearsal.speaks and missing + (there if rehearsal.refresh else 0) > 0
+    spoken = missing + (there if rehearsal.refresh else 0) if rehearsal.speaks else 0
     if not rehearsal.speaks and missing:
         reasons.append("not there")
     if not (there or missing or reasons):
         reasons.append("nothing to say")
-    if spoken and not stored and not reasons:
+    if stored < spoken and not reasons:
         reasons.append("not stored")
-    return Outcome(line=line, warm=not reasons, spoken=spoken, reasons=tuple(reasons))
+    return Outcome(line=line, warm=not reasons, spoken=spoken > 0, reasons=tuple(reasons))
 
 
 def _checked(service: object) -> CacheControls:
