@@ -55,7 +55,8 @@ class Queries:
         list_all: namespace_id and digest to go on behind, now, limit -> descriptions.
         list_one: the same, within that namespace.
         count: now -> entries, bytes, namespaces.
-        sweep: now, limit -> how many were removed.
+        sweep: now, limit -> how many were removed: what is over by the server's clock, too, for
+            one client whose clock is ahead would remove what is alive for all others.
         fold: namespace_ids in hexadecimal, of which to fold the changes to totals.
         note: namespace_ids in hexadecimal, digests, numbers of uses and times as texts.
     """
@@ -180,7 +181,8 @@ def _count(table: str, totals: str) -> str:
 def _sweep(table: str) -> str:
     return f"""
         WITH doomed AS (
-          SELECT namespace_id, digest FROM {table} WHERE expires_at <= to_timestamp($1::float8)
+          SELECT namespace_id, digest FROM {table}
+          WHERE expires_at <= least(to_timestamp($1::float8), now())
           ORDER BY expires_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED
         ), gone AS (
           DELETE FROM {table} AS kept USING doomed
