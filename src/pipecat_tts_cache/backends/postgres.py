@@ -93,7 +93,8 @@ class PostgresCacheBackend(CacheBackend):
                 two more tables and a function are named after it.
             codec: How to keep samples: "raw", "flac", or "opus", which is not lossless.
             timeout: Seconds a look-up may take.
-            write_timeout: Seconds a write may take, or one batch of a listing or a `clear`.
+            write_timeout: Seconds a write may take, a `peek`, or one batch of a listing or of a
+                `clear`.
             max_connections: The most connections to open at once; further calls wait for one.
             breaker: Decides when to leave the server alone. By default after 3 failures in a row,
                 for 1 s, doubling up to 30 s.
@@ -165,7 +166,7 @@ class PostgresCacheBackend(CacheBackend):
         Raises:
             BackendError: If the server fails or takes longer than `timeout`.
         """
-        utterance = await self._look_up(key)
+        utterance = await self._look_up(key, within=self._timeout)
         if utterance is None:
             self._misses += 1
         else:
@@ -183,9 +184,9 @@ class PostgresCacheBackend(CacheBackend):
             The utterance, or None if there is none, or its record cannot be used.
 
         Raises:
-            BackendError: If the server fails or takes longer than `timeout`.
+            BackendError: If the server fails or takes longer than `write_timeout`.
         """
-        return await self._look_up(key)
+        return await self._look_up(key, within=self._write_timeout)
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
         """Keep an utterance, in place of what was there.
@@ -319,6 +320,8 @@ class PostgresCacheBackend(CacheBackend):
     async def sweep(self, namespace: str | None = None) -> int:
         """Remove all that has expired, in any namespace, but what others are busy with.
 
+        What has expired is told by the server's clock as well as by this one.
+
         Args:
             namespace: Makes no difference.
 
@@ -394,10 +397,10 @@ class PostgresCacheBackend(CacheBackend):
         rows: list[Any] = await self._do(lambda connection: connection.fetch(query, *values))
         return rows
 
-    async def _look_up(self, key: CacheKey) -> Utterance | None:
+    async def _look_up(self, key: CacheKey, *, within: float) -> Utterance | None:
         values = (self._queries.get, *place_of(key), self._wall_clock())
         record: bytes | None = await self._server.ask(
-            lambda connection: connection.fetchval(*values), within=self._timeout
+            lambda connection: connection.fetchval(*values), within=within
         )
         if record is None:
             return None

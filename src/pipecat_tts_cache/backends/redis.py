@@ -108,8 +108,8 @@ class RedisCacheBackend(CacheBackend):
                 look-ups of what is known not to be there without asking the server.
             max_known: The most digests to keep in mind for that, in about 150 bytes each.
             timeout: Seconds a look-up may take.
-            write_timeout: Seconds a write may take, or one batch of a `clear`, a listing or of
-                statistics.
+            write_timeout: Seconds a write may take, a `peek`, or one batch of a `clear`, a listing
+                or of statistics.
             max_connections: The most connections to open at once; further calls wait for one.
                 Listening takes one more.
             breaker: Decides when to leave the server alone. By default after 3 failures in a row,
@@ -144,7 +144,7 @@ class RedisCacheBackend(CacheBackend):
         )
         connect_here = partial(connect, DEFAULT_URL if redis_url is None else redis_url)
         self._servers = make_servers(
-            connect_here, client, breaker, replica=replica, connect=connect, timeout=self._timeout
+            connect_here, client, breaker, replica=replica, connect=connect
         )
         self._server = self._servers.primary
         self._index = RedisIndex(key_prefix, wall_clock=wall_clock, on_unheard=self._unheard)
@@ -190,9 +190,9 @@ class RedisCacheBackend(CacheBackend):
             The utterance, or None if there is none, or its record cannot be used.
 
         Raises:
-            BackendError: If the server fails or takes longer than `timeout`.
+            BackendError: If the server fails or takes longer than `write_timeout`.
         """
-        record = await self._look_up(key, self._get)
+        record = await self._look_up(key, self._get, within=self._write_timeout)
         return None if record is None else await self._read(key, record)
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
@@ -384,7 +384,10 @@ class RedisCacheBackend(CacheBackend):
         return await self._server.ask(work, within=self._write_timeout)
 
     async def _look_up(
-        self, key: CacheKey, question: Callable[[Any, CacheKey], Awaitable[Any]]
+        self,
+        key: CacheKey,
+        question: Callable[[Any, CacheKey], Awaitable[Any]],
+        within: float | None = None,
     ) -> Any:
         """Ask for something, unless it is known not to be there. None and 0 say that it is not."""
         name, digest = name_and_digest(key)
@@ -395,10 +398,11 @@ class RedisCacheBackend(CacheBackend):
         self._watch.may_be_copied(*key)
         known = self._watch.known
         hints = known.hints
-        answer, is_primary = await self._servers.look_up(lambda client: question(client, key))
-        if (
-            answer in (None, 0) and is_primary
-        ):  # a replica may not hold yet what others have already told of
+        answer, is_primary = await self._servers.look_up(
+            lambda client: question(client, key), within=within or self._timeout
+        )
+        # A replica may not hold yet what others have already told of.
+        if answer in (None, 0) and is_primary:
             known.missed(name, digest, hints=hints)
         return answer
 

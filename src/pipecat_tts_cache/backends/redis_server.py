@@ -83,25 +83,24 @@ def is_read_only(error: BaseException | None) -> bool:
 class RedisServers:
     """The server that is written to, and perhaps a replica that is asked first."""
 
-    def __init__(
-        self, primary: RedisServer, replica: RedisServer | None, *, timeout: float
-    ) -> None:
+    def __init__(self, primary: RedisServer, replica: RedisServer | None) -> None:
         """Take the servers.
 
         Args:
             primary: What is written to.
             replica: What look-ups ask first, if there is one.
-            timeout: Seconds that a look-up may take.
         """
         self.primary = primary
         self.replica = replica
-        self._timeout = timeout
 
-    async def look_up(self, question: Callable[[Any], Awaitable[_T]]) -> tuple[_T, bool]:
+    async def look_up(
+        self, question: Callable[[Any], Awaitable[_T]], *, within: float
+    ) -> tuple[_T, bool]:
         """Ask the replica, and in the second half of the time the primary if that fails.
 
         Args:
             question: What to do with the client.
+            within: Seconds that it may take.
 
         Returns:
             What `question` returns, and whether the primary said so.
@@ -110,13 +109,13 @@ class RedisServers:
             BackendError: If both fail, or take longer than the time.
         """
         if self.replica is None:
-            return await self.primary.ask(question, within=self._timeout), True
+            return await self.primary.ask(question, within=within), True
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
+        deadline = loop.time() + within
         try:
-            return await self.replica.ask(question, within=self._timeout / 2), False
+            return await self.replica.ask(question, within=within / 2), False
         except BackendError:
-            left = max(self._timeout / 2, deadline - loop.time())
+            left = max(within / 2, deadline - loop.time())
             return await self.primary.ask(question, within=left), True
 
     def describe(self) -> dict[str, Any]:
@@ -146,7 +145,6 @@ def make_servers(
     *,
     replica: Any,
     connect: Callable[[str], Any],
-    timeout: float,
 ) -> RedisServers:
     """Take or make the clients of a store.
 
@@ -156,7 +154,6 @@ def make_servers(
         breaker: Decides when to leave the server alone.
         replica: The URL of a replica, or a client of it, or None.
         connect: Makes a client for a URL.
-        timeout: Seconds that a look-up may take.
 
     Returns:
         The servers.
@@ -165,10 +162,10 @@ def make_servers(
         check_client(client)
     primary = RedisServer(connect_here, client=client, breaker=breaker or CircuitBreaker())
     if replica is None:
-        return RedisServers(primary, None, timeout=timeout)
+        return RedisServers(primary, None)
     if isinstance(replica, str):
         second = RedisServer(partial(connect, replica), client=None, breaker=CircuitBreaker())
     else:
         check_client(replica)
         second = RedisServer(lambda: None, client=replica, breaker=CircuitBreaker())
-    return RedisServers(primary, second, timeout=timeout)
+    return RedisServers(primary, second)
