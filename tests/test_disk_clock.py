@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipecat_tts_cache.backends import DiskCacheBackend
-from pipecat_tts_cache.backends.disk_clock import SETTLED
+from pipecat_tts_cache.backends.wall_clock import SETTLED
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.disk import check, looks_at_files, query
 

@@ -57,7 +57,9 @@ def objects() -> MemoryStore:
 
 @pytest.fixture
 async def store(objects: MemoryStore, clock: Clock) -> AsyncIterator[ObjectStoreCacheBackend]:
-    async with ObjectStoreCacheBackend(store=objects, wall_clock=clock, **PATIENT) as store:
+    async with ObjectStoreCacheBackend(
+        store=objects, clock=clock, wall_clock=clock, **PATIENT
+    ) as store:
         yield store
 
 

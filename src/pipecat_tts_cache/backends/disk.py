@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
-from pipecat_tts_cache.backends.disk_clock import DiskClock
 from pipecat_tts_cache.backends.disk_folder import DiskFolder
 from pipecat_tts_cache.backends.disk_reads import Found, Place, find, is_there, list_some, totals
 from pipecat_tts_cache.backends.disk_worker import DiskWorker, Tally, TooSlowError, Work
 from pipecat_tts_cache.backends.disk_writes import DiskWriter, room
 from pipecat_tts_cache.backends.eviction import Eviction, check_eviction
 from pipecat_tts_cache.backends.records import read_record, write_record
+from pipecat_tts_cache.backends.wall_clock import WatchedClock
 from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.codec import Codec, check_codec
@@ -73,7 +73,7 @@ class DiskCacheBackend(CacheBackend):
             eviction: What goes when it is full: "gdsf", what is said seldom and takes much room,
                 or "lru", what was not said for longest.
             timeout: Seconds a look-up may take.
-            write_timeout: Seconds a write may take, or one batch of a `clear`.
+            write_timeout: Seconds a write may take, a `peek`, or one batch of a `clear`.
             clock: Tells the time in seconds, and never jumps.
             wall_clock: Tells the time in seconds since the Unix epoch.
 
@@ -85,7 +85,7 @@ class DiskCacheBackend(CacheBackend):
         self._codec: Codec = check_codec(codec)
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)
-        self._clock = DiskClock(wall_clock, clock)
+        self._clock = WatchedClock(wall_clock, clock)
         self._tables = DiskWriter(
             max_bytes=check_positive_int("max_bytes", max_bytes),
             eviction=check_eviction(eviction),
@@ -114,7 +114,7 @@ class DiskCacheBackend(CacheBackend):
         Raises:
             BackendError: If the disk fails or takes longer than `timeout`.
         """
-        found = await self._find(key)
+        found = await self._find(key, within=self._timeout)
         utterance = None if found is None else await self._read_found(found)
         if found is None or utterance is None:
             self._tally.add("misses")
@@ -301,9 +301,9 @@ class DiskCacheBackend(CacheBackend):
             The utterance, or None if there is none, it has expired, or its record cannot be used.
 
         Raises:
-            BackendError: If the disk fails or takes longer than `timeout`.
+            BackendError: If the disk fails or takes longer than `write_timeout`.
         """
-        found = await self._find(key)
+        found = await self._find(key, within=self._write_timeout)
         return None if found is None else await self._read_found(found)
 
     async def sweep(self, namespace: str | None = None) -> int:
@@ -324,8 +324,10 @@ class DiskCacheBackend(CacheBackend):
             removed += some
         return removed
 
-    async def _find(self, key: CacheKey) -> Found | None:
-        return await self._read(lambda database: find(database, key, self._clock.now()))
+    async def _find(self, key: CacheKey, *, within: float) -> Found | None:
+        return await self._read(
+            lambda database: find(database, key, self._clock.now()), within=within
+        )
 
     async def _read_found(self, found: Found) -> Utterance | None:
         try:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 
-from pipecat_tts_cache.backends.disk_clock import JUMP, DiskClock
 from pipecat_tts_cache.backends.disk_reads import to_column
 from pipecat_tts_cache.backends.disk_room import (
     DiskRoom,
@@ -22,6 +21,7 @@ from pipecat_tts_cache.backends.disk_room import (
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
 from pipecat_tts_cache.backends.eviction import Eviction
 from pipecat_tts_cache.backends.names import encode_namespace
+from pipecat_tts_cache.backends.wall_clock import JUMP, WatchedClock
 
 _ROW = 1536
 """Bytes of the file that an entry takes besides its record and its text, about."""
@@ -53,7 +53,7 @@ _SHORTEN = """
 class DiskWriter:
     """Writes, removes, makes room, and notes what was used. For one thread."""
 
-    def __init__(self, *, max_bytes: int, eviction: Eviction, clock: DiskClock) -> None:
+    def __init__(self, *, max_bytes: int, eviction: Eviction, clock: WatchedClock) -> None:
         """Prepare to write.
 
         Args:

@@ -6,20 +6,26 @@
 
 """The store in a bucket or folder: one sound file an utterance, readable without this library."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.object_store_client import open_callers, open_url, require_obstore
+from pipecat_tts_cache.backends.object_store_files import (
+    describe_file,
+    has_ended,
+    is_live,
+    is_over,
+    read_file,
+    write_file,
+)
 from pipecat_tts_cache.backends.object_store_listing import (
     HEADS,
     Listing,
-    StoredObject,
     folder_name,
     object_path,
 )
@@ -28,18 +34,13 @@ from pipecat_tts_cache.backends.object_store_server import (
     fetch,
     fetch_head,
 )
+from pipecat_tts_cache.backends.wall_clock import WatchedClock
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
+from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.codec import Codec, check_codec
 from pipecat_tts_cache.errors import BackendError, CorruptRecordError, NewerRecordError, RecordError
-from pipecat_tts_cache.sound_file import (
-    SoundFile,
-    SoundHead,
-    from_sound_file,
-    is_encoded,
-    read_sound_head,
-    to_sound_file,
-)
+from pipecat_tts_cache.sound_file import SoundFile
 from pipecat_tts_cache.utterance import Utterance
 
 if TYPE_CHECKING:
@@ -49,10 +50,6 @@ if TYPE_CHECKING:
 import_module("soundfile")
 with suppress(ImportError):
     import_module("obstore.store")
-
-_LARGE = 1 << 20
-"""Bytes that take more than a millisecond to check."""
-_T = TypeVar("_T")
 
 
 class ObjectStoreCacheBackend(CacheBackend):
@@ -93,6 +90,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         write_timeout: float = 5.0,
         max_connections: int = 32,
         breaker: CircuitBreaker | None = None,
+        clock: Callable[[], float] = monotonic,
         wall_clock: Callable[[], float] = time.time,
         **options: Any,
     ) -> None:
@@ -109,10 +107,11 @@ class ObjectStoreCacheBackend(CacheBackend):
             cache_control: What browsers and CDNs are told, with each object: by default that they
                 ask each time whether it has changed. None says nothing.
             timeout: Seconds a look-up may take.
-            write_timeout: Seconds a write may take, or one page of a listing.
+            write_timeout: Seconds a write may take, a `peek`, or one page of a listing.
             max_connections: The most requests to have under way at once; further calls wait.
             breaker: Decides when to leave the server alone. By default after 3 failures in a row,
                 for 1 s, doubling up to 30 s.
+            clock: Tells the time in seconds, and never jumps.
             wall_clock: Tells the time in seconds since the Unix epoch.
             **options: Further options of obstore's store, secrets among them.
 
@@ -140,7 +139,7 @@ class ObjectStoreCacheBackend(CacheBackend):
             breaker=breaker or CircuitBreaker(),
         )
         self._listing = Listing(self._server, within=self._write_timeout)
-        self._wall_clock = wall_clock
+        self._clock = WatchedClock(wall_clock, clock)
         self._hits = 0
         self._misses = 0
         self._corrupt = 0
@@ -163,7 +162,7 @@ class ObjectStoreCacheBackend(CacheBackend):
         Raises:
             BackendError: If the server fails or takes longer than `timeout`.
         """
-        utterance = await self.peek(key)
+        utterance = await self._find(key, within=self._timeout)
         if utterance is None:
             self._misses += 1
         else:
@@ -180,26 +179,9 @@ class ObjectStoreCacheBackend(CacheBackend):
             The utterance, or None if there is none, it has expired, or its file cannot be used.
 
         Raises:
-            BackendError: If the server fails or takes longer than `timeout`.
+            BackendError: If the server fails or takes longer than `write_timeout`.
         """
-        path = object_path(key)
-        file = await self._look(lambda store: fetch(store, path))
-        if file is None:
-            return None
-        try:
-            utterance = await _read(key, file)
-        except NewerRecordError:
-            self._newer += 1
-            return None
-        except CorruptRecordError:
-            self._corrupt += 1
-        else:
-            if not self._is_over(utterance):
-                return utterance
-            self._expirations += 1
-        with suppress(BackendError):
-            await self._listing.remove([path])
-        return None
+        return await self._find(key, within=self._write_timeout)
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
         """Keep an utterance, in place of what was there, with one request: whole or not at all.
@@ -218,10 +200,11 @@ class ObjectStoreCacheBackend(CacheBackend):
             ValueError: If `ttl` is not above zero or not finite.
         """
         seconds = check_ttl(ttl)
-        expires_at = None if seconds is None else self._wall_clock() + seconds
+        expires_at = None if seconds is None else self._clock.now() + seconds
         path = object_path(key)
         try:
-            file = await self._write(key, replace(utterance, expires_at=expires_at))
+            spoken = replace(utterance, expires_at=expires_at)
+            file = await write_file(key, spoken, self._codec)
         except RecordError:
             self._refused += 1
             return False
@@ -261,8 +244,8 @@ class ObjectStoreCacheBackend(CacheBackend):
             BackendError: If the server fails or takes longer than `timeout`.
         """
         path = object_path(key)
-        head = await self._look(lambda store: fetch_head(store, path))
-        return head is not None and self._describe(head) is not None
+        head = await self._server.ask(lambda store: fetch_head(store, path), within=self._timeout)
+        return head is not None and describe_file(head, self._clock.now()) is not None
 
     async def clear(self, namespace: str | None = None) -> int:
         """Forget all utterances, or all of one namespace: a request for each 1000, and to remove.
@@ -299,7 +282,8 @@ class ObjectStoreCacheBackend(CacheBackend):
         heads = await self._listing.heads(paths)
         there = {path: head for path, head in zip(paths, heads, strict=True) if head is not None}
         await self._listing.remove(list(there))
-        return sum(map(self._is_live, there.values()))
+        now = self._clock.now()
+        return sum(is_live(head, now) for head in there.values())
 
     async def entries(self, namespace: str | None = None) -> AsyncIterator[Entry]:
         """List what is kept: a request for each 1000, and one for the beginning of each.
@@ -319,12 +303,17 @@ class ObjectStoreCacheBackend(CacheBackend):
                 objects = page[start : start + HEADS]
                 heads = await self._listing.heads([each.path for each in objects])
                 for each, head in zip(objects, heads, strict=True):
-                    found = None if head is None else self._describe(head)
+                    found = None if head is None else describe_file(head, self._clock.now())
                     if found is not None and folder_name(found.namespace) == each.folder:
-                        yield _entry(each, found)
+                        yield each.describe(found)
 
     async def sweep(self, namespace: str | None = None) -> int:
-        """Remove what has expired: as many requests as `entries`, see `CacheBackend.sweep`."""
+        """Remove what has expired: as many requests as `entries`, see `CacheBackend.sweep`.
+
+        It removes nothing while the clock was set a few minutes ago, as it may be set back.
+        """
+        if not self._clock.may_delete():
+            return 0
         removed = await self._listing.remove_some(namespace, self._has_ended)
         self._expirations += removed
         return removed
@@ -380,16 +369,27 @@ class ObjectStoreCacheBackend(CacheBackend):
         """Let go of the connections, unless the store is the caller's. Later calls fail."""
         await self._server.close(within=self._write_timeout)
 
-    async def _look(self, work: Callable[[Any], Awaitable[_T]]) -> _T:
-        return await self._server.ask(work, within=self._timeout)
-
-    async def _write(self, key: CacheKey, utterance: Utterance) -> SoundFile:
-        def write() -> SoundFile:
-            return to_sound_file(utterance, namespace=key.namespace, codec=self._codec)
-
-        if self._codec == "raw" and len(utterance.audio) < _LARGE:
-            return write()
-        return await asyncio.to_thread(write)
+    async def _find(self, key: CacheKey, *, within: float) -> Utterance | None:
+        path = object_path(key)
+        file = await self._server.ask(lambda store: fetch(store, path), within=within)
+        if file is None:
+            return None
+        try:
+            utterance = await read_file(key, file)
+        except NewerRecordError:
+            self._newer += 1
+            return None
+        except CorruptRecordError:
+            self._corrupt += 1
+        else:
+            if not is_over(utterance, self._clock.now()):
+                return utterance
+            if not self._clock.may_delete():
+                return None
+            self._expirations += 1
+        with suppress(BackendError):
+            await self._listing.remove([path])
+        return None
 
     def _attributes(self, key: CacheKey, file: SoundFile) -> dict[str, str] | None:
         if self._server.is_folder:
@@ -402,49 +402,6 @@ class ObjectStoreCacheBackend(CacheBackend):
             attributes["Cache-Control"] = self._cache_control
         return attributes
 
-    def _is_over(self, utterance: Utterance) -> bool:
-        return utterance.expires_at is not None and utterance.expires_at <= self._wall_clock()
-
-    def _describe(self, head: bytes) -> SoundHead | None:
-        """Read the beginning of a file that can be used and has not expired."""
-        try:
-            found = read_sound_head(head)
-        except RecordError:
-            return None
-        return None if self._is_over(found.utterance) else found
-
     def _has_ended(self, head: bytes) -> bool:
-        """Tell whether a file that can be used has expired."""
-        with suppress(RecordError):
-            return self._is_over(read_sound_head(head).utterance)
-        return False
-
-    def _is_live(self, head: bytes) -> bool:
-        """Tell whether a file counts when it is deleted, which also one that is newer does."""
-        try:
-            return not self._is_over(read_sound_head(head).utterance)
-        except NewerRecordError:
-            return True
-        except CorruptRecordError:
-            return False
-
-
-async def _read(key: CacheKey, file: bytes) -> Utterance:
-    if is_encoded(file) or len(file) > _LARGE:
-        namespace, utterance = await asyncio.to_thread(from_sound_file, file)
-    else:
-        namespace, utterance = from_sound_file(file)
-    if namespace != key.namespace:
-        raise CorruptRecordError("the file is another namespace's")
-    return utterance
-
-
-def _entry(each: StoredObject, head: SoundHead) -> Entry:
-    described = Entry.of(
-        CacheKey(head.namespace, each.digest),
-        head.utterance,
-        size=each.size,
-        codec=head.codec.value,
-        expires_at=head.utterance.expires_at,
-    )
-    return replace(described, duration=head.duration)
+        """Tell whether a file has expired, by a clock that is to be believed."""
+        return has_ended(head, self._clock.now()) and self._clock.may_delete()

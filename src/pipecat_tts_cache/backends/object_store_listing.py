@@ -11,14 +11,16 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from stat import S_ISREG
 from typing import Any, NamedTuple
 
-from pipecat_tts_cache.backends.entry import CacheKey
+from pipecat_tts_cache.backends.entry import CacheKey, Entry
 from pipecat_tts_cache.backends.names import file_name
 from pipecat_tts_cache.backends.object_store_server import ObjectStoreServer, fetch_head, remove
+from pipecat_tts_cache.sound_file import SoundHead
 
 HEADS = 32
 """Beginnings of objects that are read at a time."""
@@ -51,6 +53,24 @@ class StoredObject(NamedTuple):
     folder: str
     digest: str
     size: int
+
+    def describe(self, head: SoundHead) -> Entry:
+        """Describe it.
+
+        Args:
+            head: What the beginning of its file says.
+
+        Returns:
+            The entry.
+        """
+        entry = Entry.of(
+            CacheKey(head.namespace, self.digest),
+            head.utterance,
+            size=self.size,
+            codec=head.codec.value,
+            expires_at=head.utterance.expires_at,
+        )
+        return replace(entry, duration=head.duration)
 
 
 class Listing:

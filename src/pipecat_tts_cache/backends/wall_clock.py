@@ -20,7 +20,7 @@ SETTLED = 300.0
 """Seconds without a jump after which the wall clock is believed."""
 
 
-class DiskClock:
+class WatchedClock:
     """A wall clock that is watched."""
 
     def __init__(self, wall_clock: Callable[[], float], clock: Callable[[], float]) -> None:
