@@ -8,8 +8,10 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -418,10 +420,30 @@ async def test_closing_ends_what_is_done_behind_answers(levels: list[Obedient]) 
     await idle()
     await store.close()
     assert before == asyncio.all_tasks()
-    assert await store.get(make_key("b"))
     levels[2].tell()
     assert before == asyncio.all_tasks()
     assert set() == levels[0].held
+
+
+@pytest.mark.parametrize("close_levels", [True, False])
+async def test_a_closed_store_says_so(levels: list[Obedient], close_levels: bool) -> None:
+    """Nothing is stored, found, told or removed any more, but the statistics."""
+    store = TieredCacheBackend(levels, close_levels=close_levels)
+    await store.set(make_key(), make_utterance())
+    await store.close()
+    await store.close()
+    calls = Counter(levels[0].calls)
+    for call in (
+        *(partial(method, make_key()) for method in (store.get, store.exists, store.peek)),
+        *(partial(store.delete, make_key()), partial(store.delete_many, [make_key()])),
+        *(partial(store.set, make_key(), make_utterance(1)), store.clear, store.sweep),
+        partial(anext, store.entries()),
+    ):
+        with pytest.raises(BackendError, match="the tiered store is closed"):
+            await call()
+    assert calls == levels[0].calls
+    assert 1 == (await store.get_stats())["entries"]
+    assert {make_key()} == levels[0].held
 
 
 async def test_all_levels_are_closed_even_if_one_fails() -> None:
@@ -494,7 +516,7 @@ async def test_a_store_with_the_least_methods_will_do() -> None:
     """Only a listing needs more than a store has to have, and says so."""
     levels = [Minimal(), Minimal()]
     async with TieredCacheBackend(levels, timeout=60) as store:
-        assert not store.on_removal(lambda *_: None)
+        assert not store.on_removal(lambda _namespace, _digest: None)
         assert await store.set(make_key(), make_utterance())
         levels[0].utterances.clear()
         assert make_utterance() == await store.peek(make_key())

@@ -31,6 +31,7 @@ from pipecat_tts_cache.backends import (
     open_backend,
     urls,
 )
+from pipecat_tts_cache.backends.tiered_level import FRONT_TTL
 from pipecat_tts_cache.backends.url_options import options_of
 from pipecat_tts_cache.errors import MissingExtraError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
@@ -208,20 +209,21 @@ async def test_stores_are_really_opened(tmp_path: Path, server: Server) -> None:
 
 def limits(store: CacheBackend) -> list[tuple[float | None, float | None, float | None]]:
     assert isinstance(store, TieredCacheBackend)
-    levels = [level._level for level in store._levels]
-    return [(level.ttl, level.timeout, level.write_timeout) for level in levels]
+    return [
+        (level.ttl, level._level.timeout, level._level.write_timeout) for level in store._levels
+    ]
 
 
 def test_levels_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """Levels are parted by commas, and each has its own options and limits."""
     store = open_backend(
         "tiered:memory://?ttl=60&max_size=5&timeout=10ms,disk:cache/a,b?timeout=1s,"
-        "postgres://h,i/d?ttl=1d&write_timeout=9,redis://localhost:6379/0"
+        "postgres://h,i/d?ttl=12h&write_timeout=9,redis://localhost:6379/0"
     )
     assert limits(store) == [
         (60.0, 0.01, None),
-        (None, 1.0, None),
-        (86400.0, None, 9.0),
+        (FRONT_TTL, 1.0, None),
+        (43_200.0, None, 9.0),
         (None, None, None),
     ]
     assert isinstance(store, TieredCacheBackend)
@@ -240,7 +242,12 @@ def test_the_whole_has_options_too() -> None:
     store = open_backend("tiered:?timeout=2s&max_copies=3,memory://,disk:a")
     assert isinstance(store, TieredCacheBackend)
     assert (2.0, 3) == (store._timeout, store._copies._most)
-    assert [(None, None, None)] * 2 == limits(store)
+    assert [(FRONT_TTL, None, None), (None, None, None)] == limits(store)
+
+
+def test_a_level_may_keep_what_it_has_for_ever() -> None:
+    """Nothing behind ttl= means that the level does not forget by itself."""
+    assert [(None, None, None)] * 2 == limits(open_backend("tiered:memory://?ttl=,disk:a"))
 
 
 # What makes no sense

@@ -8,7 +8,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,10 +19,11 @@ from pipecat_tts_cache.backends.tiered_copies import Copies, Reading, Scope
 from pipecat_tts_cache.backends.tiered_level import (
     CacheLevel,
     GuardedLevel,
+    check_levels,
     failures_in,
     together,
 )
-from pipecat_tts_cache.backends.tiered_listing import list_once
+from pipecat_tts_cache.backends.tiered_listing import held_by, list_once
 from pipecat_tts_cache.checks import MAX_SECONDS, check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.errors import BackendError
@@ -42,11 +43,13 @@ class TieredCacheBackend(CacheBackend):
         TieredCacheBackend([MemoryCacheBackend(), RedisCacheBackend()])
         TieredCacheBackend([CacheLevel(MemoryCacheBackend(), ttl=3600), RedisCacheBackend()])
 
+    A level before the last forgets after a day, so that those behind see what is in use: give it a
+    `CacheLevel.ttl` to change that.
+
     A level that fails or hangs is passed over, and left alone for a while: a call goes well as long
     as one level answers. Only what removes something raises unless every level did it.
 
-    Where a level tells what other processes remove, as Redis does, the levels before it drop that,
-    too.
+    What other processes remove from a level that tells, as Redis does, the levels before it drop.
 
     One store may serve any number of services of one event loop.
     """
@@ -92,13 +95,13 @@ class TieredCacheBackend(CacheBackend):
             GuardedLevel(
                 level,
                 place=place,
+                is_last=place == len(levels),
                 write_timeout=check_seconds("write_timeout", write_timeout),
                 drop=self._drop,
                 patience=self._patience,
             )
-            for place, level in enumerate(_check_levels(levels), start=1)
+            for place, level in enumerate(check_levels(levels, _stores_of), start=1)
         ]
-        self._closed = False
         self._hits = 0
         self._misses = 0
         for place, level in enumerate(self._levels[1:], start=1):
@@ -192,15 +195,18 @@ class TieredCacheBackend(CacheBackend):
             keys: Where they are kept; a few hundred at most.
 
         Returns:
-            How many there were in the level that had most of them.
+            How many of them there were, in whatever level.
 
         Raises:
             BackendError: If a level failed, so that some may still be there.
         """
-        keys = list(keys)
-        if not keys:
-            return 0
-        return max(await self._remove(keys, "delete_many", keys, at_length=True))
+        self._copies.check_open()
+        held = await held_by(self._levels[:-1], keys)
+        parts = list(held), [key for key in keys if key not in held]  # the last level has the rest
+        outcomes = await asyncio.gather(*map(self._remove_some, parts), return_exceptions=True)
+        if failures := failures_in(outcomes):
+            raise failures[0]
+        return len(held) + sum(count for count in outcomes[1:] if isinstance(count, int))
 
     async def clear(self, namespace: str | None = None) -> int:
         """Forget all utterances, or all of one namespace, in every level.
@@ -260,6 +266,7 @@ class TieredCacheBackend(CacheBackend):
         Raises:
             BackendError: If a level fails, or does not list what it keeps.
         """
+        self._copies.check_open()
         async with aclosing(list_once(self._levels, namespace)) as listing:
             async for entry in listing:
                 yield entry
@@ -321,7 +328,6 @@ class TieredCacheBackend(CacheBackend):
         Raises:
             BackendError: If a level could not be closed. The others are.
         """
-        self._closed = True
         await self._copies.close()
         for level in self._levels:
             await level.drops.close()
@@ -362,6 +368,7 @@ class TieredCacheBackend(CacheBackend):
         method: Callable[[CacheBackend], Callable[[CacheKey], Coroutine[Any, Any, _T]]],
     ) -> _T | None:
         """Ask one level after the other until one has something."""
+        self._copies.check_open()
         failures: list[BackendError] = []
         for level in self._levels:
             if level.drops.covers(key):
@@ -385,14 +392,20 @@ class TieredCacheBackend(CacheBackend):
     async def _remove(
         self, scopes: Iterable[Scope], method: str, *args: Any, at_length: bool = False
     ) -> list[int]:
-        def remove(level: GuardedLevel) -> Coroutine[Any, Any, Any]:
-            return level.insist(getattr(level.backend, method), *args, at_length=at_length)
-
         async with self._copies.changing(scopes):
-            outcomes = await self._ask_all(remove)
+            outcomes: list[int | BaseException] = await self._ask_all(
+                lambda level: level.insist(
+                    getattr(level.backend, method), *args, at_length=at_length
+                )
+            )
         if failures := failures_in(outcomes):
             raise together("not removed from every level", failures)
         return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+
+    async def _remove_some(self, keys: list[CacheKey]) -> int:
+        if not keys:
+            return 0
+        return max(await self._remove(keys, "delete_many", keys, at_length=True))
 
     async def _copy(
         self, utterance: Utterance, lacking: list[GuardedLevel], reading: Reading
@@ -410,7 +423,7 @@ class TieredCacheBackend(CacheBackend):
 
     def _removed(self, place: int, namespace: str | None, digest: str | None) -> None:
         """Take note that others removed something from a level that this one is a copy of."""
-        if self._closed:
+        if self._copies.is_closed:
             return
         self._copies.spoil({(namespace, digest)})
         for level in self._levels[:place]:
@@ -425,22 +438,6 @@ class TieredCacheBackend(CacheBackend):
             await level.insist(level.backend.clear, namespace, at_length=True)
 
 
-def _check_levels(levels: object) -> list[CacheLevel]:
-    if isinstance(levels, str) or not isinstance(levels, Sequence):
-        raise TypeError(f"levels must be a list of stores, not {type(levels).__name__}")
-    checked = [CacheLevel.of(level) for level in levels]
-    if not checked:
-        raise ValueError("levels must name a store at least")
-    seen: set[int] = set()
-    for store in _stores_in(level.backend for level in checked):
-        if id(store) in seen:
-            raise ValueError(f"{store!r} must not be in more than one level")
-        seen.add(id(store))
-    return checked
-
-
-def _stores_in(backends: Iterable[CacheBackend]) -> Iterator[CacheBackend]:
-    for backend in backends:
-        if isinstance(backend, TieredCacheBackend):
-            yield from _stores_in(level.backend for level in backend._levels)
-        yield backend
+def _stores_of(backend: CacheBackend) -> list[CacheBackend]:
+    levels = backend._levels if isinstance(backend, TieredCacheBackend) else []
+    return [level.backend for level in levels]

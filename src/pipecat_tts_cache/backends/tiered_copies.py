@@ -66,6 +66,7 @@ class Copies:
 
     Parameters:
         skipped: Copies not made because too many were under way.
+        is_closed: Whether the store is closed.
     """
 
     def __init__(self, most: int) -> None:
@@ -75,12 +76,12 @@ class Copies:
             most: The most copies to make at a time.
         """
         self.skipped = 0
+        self.is_closed = False
         self._most = most
         self._readings: set[Reading] = set()
         self._tasks: dict[asyncio.Task[None], Reading] = {}
         self._changing: Counter[Scope] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
 
     def begin(self, key: CacheKey) -> Reading:
         """Note that a key is being read, before it is.
@@ -90,7 +91,11 @@ class Copies:
 
         Returns:
             What to hand to `end`.
+
+        Raises:
+            BackendError: If the store is closed.
         """
+        self.check_open()
         self._enter_loop()
         reading = Reading(key, is_spoilt=is_in(key, self._changing))
         self._readings.add(reading)
@@ -105,7 +110,7 @@ class Copies:
             reading: What `begin` returned.
             copy: Makes the copies, as long as the reading is not spoilt.
         """
-        if copy is None or reading.is_spoilt or self._closed or self._is_copying(reading.key):
+        if copy is None or reading.is_spoilt or self.is_closed or self._is_copying(reading.key):
             self._readings.discard(reading)
         elif len(self._tasks) >= self._most:
             self._readings.discard(reading)
@@ -144,7 +149,11 @@ class Copies:
 
         Yields:
             Once no copy of it is being written any more.
+
+        Raises:
+            BackendError: If the store is closed.
         """
+        self.check_open()
         self._enter_loop()
         changed = set(scopes)
         self._changing.update(changed)
@@ -156,10 +165,19 @@ class Copies:
             self._changing.subtract(changed)
             self._changing = +self._changing
 
+    def check_open(self) -> None:
+        """See to it that nothing is asked of a store that is closed.
+
+        Raises:
+            BackendError: If it is closed.
+        """
+        if self.is_closed:
+            raise BackendError("the tiered store is closed")
+
     async def close(self) -> None:
         """Make no copies any more, and end those that are under way."""
         self._enter_loop()
-        self._closed = True
+        self.is_closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

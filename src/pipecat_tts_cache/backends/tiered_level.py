@@ -7,10 +7,10 @@
 """One level of a tiered store: within its time, left alone while it hangs, counted."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from loguru import logger
 
@@ -21,6 +21,10 @@ from pipecat_tts_cache.checks import check_seconds, check_ttl
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.patience import Patience
 from pipecat_tts_cache.utterance import Utterance
+
+FRONT_TTL = 86_400.0
+"""Seconds that a level before the last keeps an utterance unless told otherwise: so the level
+behind is asked once a day for what is in use, and takes note."""
 
 _MAX_MESSAGE = 200
 _STATS_SECONDS = 2.0
@@ -33,7 +37,8 @@ class CacheLevel:
 
     Parameters:
         backend: The store.
-        ttl: The most seconds that this level keeps an utterance; None for as long as was asked.
+        ttl: The most seconds that this level keeps an utterance; None for as long as was asked;
+            "auto" for a day (`FRONT_TTL`), and in the last level for as long as was asked.
         timeout: Seconds that a look-up may take here before the next level is asked; None for a
             share of what is left of the time of the whole.
         write_timeout: Seconds that anything else may take with one utterance here; None for what
@@ -42,14 +47,15 @@ class CacheLevel:
 
     backend: CacheBackend
     _: KW_ONLY
-    ttl: float | None = None
+    ttl: float | Literal["auto"] | None = "auto"
     timeout: float | None = None
     write_timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.backend, CacheBackend):
             raise TypeError(f"a level must be a CacheBackend, not {_type_of(self.backend)}")
-        check_ttl(self.ttl)
+        if self.ttl != "auto":
+            check_ttl(self.ttl)
         for name in ("timeout", "write_timeout"):
             if getattr(self, name) is not None:
                 check_seconds(name, getattr(self, name))
@@ -78,6 +84,7 @@ class GuardedLevel:
 
     Parameters:
         backend: The store.
+        ttl: The most seconds that it keeps an utterance, or None.
         drops: What has been removed elsewhere and is still to be dropped here.
         copies: Utterances that were put here because a level behind had them.
     """
@@ -87,6 +94,7 @@ class GuardedLevel:
         level: CacheLevel,
         *,
         place: int,
+        is_last: bool,
         write_timeout: float,
         drop: Callable[["GuardedLevel", Scope], Coroutine[Any, Any, None]],
         patience: Patience,
@@ -96,12 +104,14 @@ class GuardedLevel:
         Args:
             level: The level.
             place: Its place, from 1 at the front.
+            is_last: Whether there is none behind it.
             write_timeout: Seconds that anything but a look-up may take with one utterance, where
                 the level does not say.
             drop: Drops from this level what was removed elsewhere.
             patience: Waits for the store.
         """
         self.backend = level.backend
+        self.ttl = level.ttl if level.ttl != "auto" else None if is_last else FRONT_TTL
         self.drops = Drops(lambda scope: drop(self, scope))
         self.copies = 0
         self._level = level
@@ -155,7 +165,7 @@ class GuardedLevel:
             BackendError: If the level fails, takes too long, or is left alone.
         """
         self._let_through()
-        times = [seconds for seconds in (ttl, self._level.ttl) if seconds is not None]
+        times = [seconds for seconds in (ttl, self.ttl) if seconds is not None]
         put = partial(self.backend.set, ttl=min(times, default=None))
         return bool(await self._ask(put, key, utterance, within=self._write_timeout))
 
@@ -242,7 +252,7 @@ class GuardedLevel:
             "timeouts": self._timeouts,
             "skipped": self._skipped,
             "breaker": self._breaker.state,
-            "ttl": self._level.ttl,
+            "ttl": self.ttl,
             "timeout": self._level.timeout,
             "stats": stats,
         }
@@ -303,6 +313,35 @@ class GuardedLevel:
             )
 
 
+def check_levels(
+    levels: object, stores_of: Callable[[CacheBackend], Iterable[CacheBackend]]
+) -> list[CacheLevel]:
+    """Check the levels of a tiered store.
+
+    Args:
+        levels: What is to be a list of stores and levels.
+        stores_of: Tells the stores that a store consists of.
+
+    Returns:
+        The levels.
+
+    Raises:
+        TypeError: If it is no such list.
+        ValueError: If there is none, or a store is there twice.
+    """
+    if isinstance(levels, str) or not isinstance(levels, Sequence):
+        raise TypeError(f"levels must be a list of stores, not {type(levels).__name__}")
+    checked = [CacheLevel.of(level) for level in levels]
+    if not checked:
+        raise ValueError("levels must name a store at least")
+    seen: set[int] = set()
+    for store in _all_stores((level.backend for level in checked), stores_of):
+        if id(store) in seen:
+            raise ValueError(f"{store!r} must not be in more than one level")
+        seen.add(id(store))
+    return checked
+
+
 def failures_in(outcomes: Iterable[object]) -> list[BaseException]:
     """Pick what went wrong.
 
@@ -330,6 +369,14 @@ def together(what: str, failures: Sequence[BaseException]) -> BackendError:
     error = (BackendUnavailableError if is_left_alone else BackendError)(message)
     error.__cause__ = failures[0]
     return error
+
+
+def _all_stores(
+    backends: Iterable[CacheBackend], stores_of: Callable[[CacheBackend], Iterable[CacheBackend]]
+) -> Iterator[CacheBackend]:
+    for backend in backends:
+        yield from _all_stores(stores_of(backend), stores_of)
+        yield backend
 
 
 def _in_words(error: Exception) -> str:

@@ -7,11 +7,12 @@
 """What several levels hold, each utterance listed once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing, suppress
 
 from pipecat_tts_cache.backends.base import CacheKey, Entry
 from pipecat_tts_cache.backends.tiered_level import GuardedLevel
+from pipecat_tts_cache.errors import BackendError
 
 _BATCH = 64
 
@@ -43,6 +44,26 @@ async def list_once(levels: Sequence[GuardedLevel], namespace: str | None) -> As
                     batch = []
         for each in await _only_here(batch, behind):
             yield each
+
+
+async def held_by(levels: Iterable[GuardedLevel], keys: Iterable[CacheKey]) -> set[CacheKey]:
+    """Tell what levels hold, as far as they answer.
+
+    Args:
+        levels: The levels.
+        keys: What to look for.
+
+    Returns:
+        Those keys that at least one of the levels holds.
+    """
+    missing = set(keys)
+    held: set[CacheKey] = set()
+    for level in levels:
+        with suppress(BackendError):
+            for key in missing - held:
+                if not level.drops.covers(key) and await level.ask(level.backend.exists, key):
+                    held.add(key)
+    return held
 
 
 async def _only_here(entries: list[Entry], behind: Sequence[GuardedLevel]) -> list[Entry]:
