@@ -82,14 +82,22 @@ def test_a_store_is_exported_and_the_export_goes_on(shop: Shop, tmp_path: Path) 
 
 def test_what_is_exported_and_how(shop: Shop, tmp_path: Path) -> None:
     """The filters are those of a list, and formats those of the library."""
-    options = ["--voice", "anna", "--format", "wav", "--index", "jsonl", "--concurrency", "1"]
+    options = ["--voice", "anna", "--index", "jsonl", "--concurrency", "1"]
     done = shop("export", str(tmp_path / "r"), *options)
     assert (0, "") == (done.code, done.err)
     assert ["written", "2"] == done.out.splitlines()[0].split()
     assert "notes" not in done.out
-    assert {".wav"} == {each.suffix for each in (tmp_path / "r").rglob("*--*")}
     lines = (tmp_path / "r" / "index.jsonl").read_text("utf-8").splitlines()
     assert ["Hello.", "One moment."] == sorted(json.loads(line)["text"] for line in lines)
+
+
+def test_the_format_is_chosen(shop: Shop, folder: Path, tmp_path: Path) -> None:
+    """FLAC, unless it is WAV. A tone is what FLAC makes smaller; noise is written as WAV."""
+    asyncio.run(record(sound(folder, "hello")))
+    assert 0 == shop("import", str(folder)).code
+    for form in ("flac", "wav"):
+        assert 0 == shop("export", str(tmp_path / form), "--format", form).code
+        assert f".{form}" == sound(tmp_path / form, "hello").suffix
 
 
 def test_what_could_not_be_exported_is_told(shop: Shop, tmp_path: Path) -> None:
