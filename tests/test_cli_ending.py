@@ -58,7 +58,7 @@ def one_line(text: str) -> str:
 )
 @pytest.mark.parametrize("command", [["list"], ["stats"], ["clear", "--yes"], ["top", "--json"]])
 def test_a_store_that_is_none_is_told_in_a_line(
-    shop: Shop, tmp_path: Path, command: list[str], url: str, code: int, expected: str
+    shop: Shop, tmp_path: Path, *, command: list[str], url: str, code: int, expected: str
 ) -> None:
     """Nothing is made where a name was mistyped, and no password is shown."""
     nowhere = tmp_path / "no" / "folder"
