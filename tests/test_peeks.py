@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,8 @@ async def test_in_a_bucket(bucket: Bucket) -> None:
     """A slow bucket is waited for."""
     async with FaultProxy(bucket.port) as proxy:
         url = bucket.url(port=proxy.port)
-        store = ObjectStoreCacheBackend(url, timeout=SHORT, write_timeout=LONG, **KEYS)
+        options: dict[str, Any] = {**KEYS}
+        store = ObjectStoreCacheBackend(url, timeout=SHORT, write_timeout=LONG, **options)
         async with store:
             await outlasts_a_look_up(store, proxy.stall, proxy.resume)
 
