@@ -59,7 +59,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a password, and a user who may do what the store needs and no more."""
     commands = (
         "multi exec get set exists unlink pttl getrange zadd zrem zrange zscan zrangebyscore "
-        "zremrangebyscore zrandmember zcount zcard"
+        "zrandmember zcount zcard"
     )
     rules = f"on >{PASSWORD} ~pipecat:tts:* resetchannels -@all"
     allowed = " ".join(f"+{command}" for command in commands.split())

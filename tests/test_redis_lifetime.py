@@ -105,9 +105,9 @@ async def test_it_takes_one_round_trip(store: RedisCacheBackend, server: Server)
     sent = []
     ask = store._servers.look_up
 
-    async def look_up(question: Any) -> Any:
+    async def look_up(question: Any, **options: Any) -> Any:
         sent.append(question)
-        return await ask(question)
+        return await ask(question, **options)
 
     store._servers.look_up = look_up  # type: ignore[method-assign]
     connection = store._server.client.connection_pool._available_connections[0]
@@ -181,3 +181,22 @@ def test_nonsense_is_refused(options: dict[str, Any], error: type[Exception], me
     """A time that is none, and a replica beside it, are refused in words."""
     with pytest.raises(error, match=message):
         RedisCacheBackend(**options)
+
+
+async def test_a_bot_whose_clock_is_ahead_takes_nothing_from_others(server: Server) -> None:
+    """What has expired is up to the server: what lives on stays listed, and can be cleared."""
+    options = {"timeout": 5, "write_timeout": 5}
+
+    def ahead() -> float:
+        return time.time() + 30 * 86_400
+
+    async with (
+        RedisCacheBackend(server.url, **options) as right,
+        RedisCacheBackend(server.url, wall_clock=ahead, **options) as wrong,
+    ):
+        await right.set(make_key("x", "mine"), make_utterance(), ttl=86_400)
+        for i in range(64):
+            await wrong.set(make_key(str(i), "other"), make_utterance(num_bytes=2))
+        assert [make_key("x", "mine")] == [entry.key async for entry in right.entries("mine")]
+        assert 1 == await right.clear("mine")
+        assert not await right.exists(make_key("x", "mine"))

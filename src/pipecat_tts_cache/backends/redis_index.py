@@ -260,10 +260,10 @@ class RedisIndex:
         await self._tidy_entries(client, name)
         await self._tidy_names(client)
 
-    async def _tidy_entries(self, client: Any, name: bytes) -> None:
+    async def _tidy_entries(self, client: Any, name: bytes, *, expired: int = _TIDY_SAMPLE) -> None:
         """Look at those that expire first and at some others, which the server may have evicted."""
         index = self._index(name)
-        look_at = [("ZRANGE", index, 0, _TIDY_SAMPLE - 1), ("ZRANDMEMBER", index, _TIDY_SAMPLE)]
+        look_at = [("ZRANGE", index, 0, expired - 1), ("ZRANDMEMBER", index, _TIDY_SAMPLE)]
         first, some = await run(client, look_at)
         digests = list({*first, *some})
         left = await self._lifetimes(client, name, digests)
@@ -289,15 +289,18 @@ class RedisIndex:
         return dict(zip(digests, await run(client, asked), strict=True))
 
     async def _tidy_names(self, client: Any) -> None:
-        """Drop namespaces in which everything has expired and nothing is written any more."""
+        """Drop namespaces in which everything has expired and nothing is written any more.
+
+        What has, the server is asked: by the clock of a host that is ahead, others' would have.
+        """
         horizon = self._wall_clock() - _CLOCK_SKEW
-        expired = ("ZRANGEBYSCORE", self._names, "-inf", horizon, "LIMIT", 0, _TIDY_SAMPLE)
-        (names,) = await run(client, [expired])
-        if names:
-            await run(
-                client, [("ZREMRANGEBYSCORE", self._index(n), "-inf", horizon) for n in names]
-            )
-            await self._drop_names(client, names)
+        over = ("ZRANGEBYSCORE", self._names, "-inf", horizon, "LIMIT", 0, _TIDY_SAMPLE)
+        (names,) = await run(client, [over])
+        for name in names:
+            await self._tidy_entries(client, name, expired=BATCH)
+        sizes = await run(client, [("ZCARD", self._index(name)) for name in names])
+        if empty := [name for name, size in zip(names, sizes, strict=True) if not size]:
+            await self._drop_names(client, empty)
 
     async def _drop_names(self, client: Any, names: Sequence[bytes]) -> None:
         """Drop namespaces, but take back those in which something was written meanwhile."""
