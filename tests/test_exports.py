@@ -249,6 +249,20 @@ async def test_a_file_that_the_index_names_is_there(tmp_path: Path) -> None:
     assert Exported(written=1) == await export_store(store, tmp_path)
 
 
+async def test_a_row_whose_file_was_emptied_is_no_obstacle(tmp_path: Path) -> None:
+    """The recording is found by its name, or written anew, and the index names it again."""
+    store = await filled()
+    await export_store(store, tmp_path)
+    expected = await rows(tmp_path)
+    await edit(tmp_path, file="")
+    done = await export_store(store, tmp_path)
+    assert 1 == done.written + done.skipped
+    await asyncio.to_thread((tmp_path / FILE).unlink)
+    await edit(tmp_path, file="")
+    assert Exported(written=1) == await export_store(store, tmp_path)
+    assert expected == await rows(tmp_path)
+
+
 async def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
     """Somebody else's file of the same name stays."""
     await asyncio.to_thread((tmp_path / FILE).parent.mkdir, parents=True)

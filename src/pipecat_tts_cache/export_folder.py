@@ -149,9 +149,8 @@ class ExportFolder:
             / folder_name(entry.voice, "voice")
         )
         short = folder / file_stem(entry.text, entry.key)
-        if entry.key in self._rows and self._rows[entry.key].get("file", "").startswith(
-            self._name(short) + "."
-        ):
+        named = self._rows.get(entry.key, {}).get("file")
+        if isinstance(named, str) and named.startswith(self._name(short) + "."):
             return short
         heads = map(_head, self._files(short))
         if all(head is not None and head.utterance.seal == entry.key.seal for head in heads):
