@@ -7,8 +7,8 @@
 """The object store when S3 is down, silent, slow or full, cuts off in mid-value, and is back."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import pytest
@@ -20,6 +20,7 @@ from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.clock import Clock, breaker, clock
 from tests.fault_proxy import FaultProxy
 from tests.object_servers import KEYS, Bucket, bucket, s3_server
+from tests.outages import LARGE, Outages, fail, warnings
 from tests.servers import free_port
 
 __all__ = ["breaker", "bucket", "clock", "s3_server"]
@@ -27,7 +28,6 @@ __all__ = ["breaker", "bucket", "clock", "s3_server"]
 SHORT = 0.5
 """A time limit that a living server on loopback nearly always keeps, in seconds."""
 PATIENT: dict[str, Any] = {"timeout": 20, "write_timeout": 20}
-LARGE = make_utterance(num_bytes=500_000)
 SECRETS = ("hunter2", "HUNTER2")
 
 
@@ -57,6 +57,19 @@ async def hasty(
         bucket.url(port=proxy.port), timeout=SHORT, write_timeout=SHORT, breaker=breaker, **KEYS
     ) as hasty:
         yield hasty
+
+
+@pytest.fixture
+def far_store(store: ObjectStoreCacheBackend) -> ObjectStoreCacheBackend:
+    return store
+
+
+class TestOutages(Outages):
+    @contextmanager
+    def in_haste(self, store: ObjectStoreCacheBackend) -> Generator[None]:
+        patience, store._timeout = store._timeout, SHORT
+        yield
+        store._timeout = patience
 
 
 class AnsweringServer:
@@ -103,20 +116,6 @@ class AnsweringServer:
                 writer.write(answer.encode() + self.body[: self.sent])
                 await writer.drain()
         writer.close()
-
-
-async def fail(store: ObjectStoreCacheBackend, times: int = 3) -> list[str]:
-    said = []
-    for _ in range(times):
-        with pytest.raises(BackendError) as raised:
-            await store.get(make_key())
-        assert type(raised.value) is BackendError
-        said.append(str(raised.value))
-    return said
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if "TTS cache" in each.getMessage()]
 
 
 def chain(error: BaseException | None) -> str:
@@ -214,20 +213,6 @@ async def test_a_value_that_never_ends() -> None:
         assert (1, 0) == ((stats := store._server.describe())["timeouts"], stats["unavailable"])
 
 
-async def test_many_calls_to_a_silent_server_all_end(
-    proxy: FaultProxy, hasty: ObjectStoreCacheBackend, clock: Clock
-) -> None:
-    """Calls under way when the server falls silent fail together and count as one outage."""
-    proxy.stall()
-    calls = [hasty.get(make_key()) for _ in range(100)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    assert {BackendError} == {type(each) for each in found}
-    assert 1.0 == (await hasty.get_stats())["retry_in"]
-    proxy.resume()
-    clock.now += 1
-    assert await hasty.get(make_key()) is not None
-
-
 async def test_a_probe_gets_a_fresh_connection(
     proxy: FaultProxy, hasty: ObjectStoreCacheBackend, clock: Clock
 ) -> None:
@@ -259,23 +244,6 @@ async def test_no_more_requests_at_once_than_allowed(bucket: Bucket, proxy: Faul
     assert proxy.most_at_once <= 3
 
 
-async def test_a_cancelled_call_is_no_failure(
-    proxy: FaultProxy, store: ObjectStoreCacheBackend
-) -> None:
-    """Whoever loses interest says nothing about the server, and leaves no connection waiting."""
-    proxy.stall()
-    for _ in range(40):
-        call = asyncio.ensure_future(store.get(make_key()))
-        await asyncio.sleep(0.001)
-        call.cancel()
-        await asyncio.wait([call])
-        assert call.cancelled()
-    proxy.resume()
-    assert await store.get(make_key()) == LARGE
-    stats = await store.get_stats()
-    assert (0, "closed") == (stats["errors"], stats["breaker"])
-
-
 async def test_closing_does_not_wait_for_a_silent_server(
     proxy: FaultProxy, hasty: ObjectStoreCacheBackend
 ) -> None:
@@ -289,21 +257,6 @@ async def test_closing_does_not_wait_for_a_silent_server(
 
 
 # Cut off
-
-
-@pytest.mark.parametrize("cut_after", [0, 1, 100, 700, 70_000, 499_999])
-async def test_a_value_that_is_cut_off(
-    proxy: FaultProxy, store: ObjectStoreCacheBackend, cut_after: int
-) -> None:
-    """A part of a value is an error, never an utterance, and takes nothing from the bucket."""
-    proxy.drop()
-    await asyncio.sleep(0.01)
-    proxy.cut_after = cut_after
-    await fail(store, times=1)
-    proxy.cut_after = None
-    assert await store.get(make_key()) == LARGE
-    stats = await store.get_stats()
-    assert ("closed", 0, 1) == (stats["breaker"], stats["corrupt"], stats["entries"])
 
 
 async def test_a_write_that_is_cut_off_leaves_the_old_one(

@@ -9,7 +9,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import asyncpg
 import pytest
@@ -18,8 +18,10 @@ from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
+from tests import outages
 from tests.clock import Clock, breaker, clock
 from tests.fault_proxy import FaultProxy
+from tests.outages import LARGE, warnings
 from tests.postgres_server import (
     PostgresServer,
     _mortal_postgres,
@@ -75,7 +77,7 @@ async def far_store(
         breaker=breaker,
         codec="raw",
     ) as store:
-        await store.set(make_key(), make_utterance(num_bytes=500_000))
+        await store.set(make_key(), LARGE)
         yield store
 
 
@@ -89,14 +91,14 @@ def impatient(store: PostgresCacheBackend) -> Iterator[None]:
 
 async def fail(store: PostgresCacheBackend, times: int = 3) -> None:
     with impatient(store):
-        for _ in range(times):
-            with pytest.raises(BackendError) as raised:
-                await store.get(make_key())
-            assert type(raised.value) is BackendError
+        await outages.fail(store, times)
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if "TTS cache" in each.getMessage()]
+class TestOutages(outages.Outages):
+    connections_of_a_probe = (1, 2)  # asyncpg tries with TLS, and without
+
+    def in_haste(self, store: PostgresCacheBackend) -> AbstractContextManager[None]:
+        return impatient(store)
 
 
 async def test_a_server_that_is_down_and_comes_back(
@@ -198,40 +200,6 @@ async def test_a_slow_server_is_given_up(postgres: PostgresServer, breaker: Circ
         assert (1, 1, "closed") == (stats["errors"], stats["timeouts"], stats["breaker"])
 
 
-async def test_many_calls_to_a_silent_server_all_end(
-    proxy: FaultProxy, far_store: PostgresCacheBackend, clock: Clock
-) -> None:
-    """Calls under way when the server falls silent fail together and count as one outage."""
-    proxy.stall()
-    with impatient(far_store):
-        calls = [far_store.get(make_key()) for _ in range(100)]
-        found = await asyncio.gather(*calls, return_exceptions=True)
-    assert {BackendError} == {type(each) for each in found}
-    assert 1.0 == (await far_store.get_stats())["retry_in"]
-    proxy.resume()
-    clock.now += 1
-    assert await far_store.get(make_key()) is not None
-
-
-async def test_while_it_is_left_alone_nothing_is_sent(
-    proxy: FaultProxy, far_store: PostgresCacheBackend, clock: Clock
-) -> None:
-    """No connection is tried while the breaker is open, and one per probe after that."""
-    proxy.refusing = True
-    proxy.drop()
-    await fail(far_store)
-    tried = proxy.connections
-    calls = [far_store.get(make_key()) for _ in range(50)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    assert {BackendUnavailableError} == {type(each) for each in found}
-    assert tried == proxy.connections
-    clock.now += 1
-    calls = [far_store.get(make_key()) for _ in range(50)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    assert 49 == sum(type(each) is BackendUnavailableError for each in found)
-    assert proxy.connections - tried in (1, 2)  # asyncpg tries with TLS, and without
-
-
 async def test_a_probe_gets_a_fresh_connection(
     proxy: FaultProxy, far_store: PostgresCacheBackend, clock: Clock
 ) -> None:
@@ -248,21 +216,6 @@ async def test_a_probe_gets_a_fresh_connection(
         assert await far_store.get(make_key()) is not None
 
 
-@pytest.mark.parametrize("cut_after", [0, 1, 5, 100, 600, 70_000, 499_999])
-async def test_a_value_that_is_cut_off(
-    proxy: FaultProxy, far_store: PostgresCacheBackend, cut_after: int
-) -> None:
-    """A part of a value is an error, never an utterance, and the next look-up has it whole."""
-    proxy.drop()
-    await asyncio.sleep(0.01)
-    proxy.cut_after = cut_after
-    await fail(far_store, times=1)
-    proxy.cut_after = None
-    found = await far_store.get(make_key())
-    assert make_utterance(num_bytes=500_000) == found
-    assert "closed" == (await far_store.get_stats())["breaker"]
-
-
 async def test_cuts_in_a_row_are_an_outage(
     proxy: FaultProxy, far_store: PostgresCacheBackend
 ) -> None:
@@ -274,40 +227,6 @@ async def test_cuts_in_a_row_are_an_outage(
         proxy.cut_after = 70_000
         await fail(far_store, times=1)
     assert "open" == (await far_store.get_stats())["breaker"]
-
-
-async def test_a_late_answer_is_nobody_elses(
-    proxy: FaultProxy, far_store: PostgresCacheBackend
-) -> None:
-    """An answer that comes after its call timed out or was cancelled is not given to the next."""
-    await far_store.set(make_key("other"), make_utterance(2))
-    for cancel in (False, True):
-        proxy.stall()
-        with impatient(far_store):
-            late = asyncio.ensure_future(far_store.get(make_key()))
-            await asyncio.sleep(SHORT / 4)
-            if cancel:
-                late.cancel()
-            await asyncio.wait([late])
-        proxy.resume()
-        assert await far_store.get(make_key("other")) == make_utterance(2)
-        assert await far_store.get(make_key("none")) is None
-
-
-async def test_a_cancelled_call_is_no_failure(
-    proxy: FaultProxy, far_store: PostgresCacheBackend
-) -> None:
-    """Whoever loses interest says nothing about the server, and leaves no task behind."""
-    proxy.stall()
-    for _ in range(10):
-        call = asyncio.ensure_future(far_store.get(make_key()))
-        await asyncio.sleep(0.001)
-        call.cancel()
-        await asyncio.wait([call])
-        assert call.cancelled()
-    proxy.resume()
-    stats = await far_store.get_stats()
-    assert (0, "closed") == (stats["errors"], stats["breaker"])
 
 
 async def test_a_write_cut_off_anywhere_is_whole_or_not_there(
@@ -426,5 +345,5 @@ async def test_a_connection_that_comes_late_is_for_the_next_call(
     await fail(far_store, times=1)
     proxy.resume()
     await asyncio.gather(*far_store._server.client._late)
-    assert await far_store.get(make_key()) == make_utterance(num_bytes=500_000)
+    assert await far_store.get(make_key()) == LARGE
     assert before + 1 == proxy.connections

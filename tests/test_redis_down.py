@@ -18,6 +18,7 @@ from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.clock import Clock, breaker, clock
 from tests.fault_proxy import FaultProxy
+from tests.outages import LARGE, Outages, fail, warnings
 from tests.servers import Server, lets_redis_introduce_itself, own_server, server, shared_server
 
 __all__ = [
@@ -55,21 +56,14 @@ async def proxy(server: Server) -> AsyncIterator[FaultProxy]:
 async def far_store(proxy: FaultProxy, breaker: CircuitBreaker) -> AsyncIterator[RedisCacheBackend]:
     """A store behind the proxy, with one utterance."""
     async with RedisCacheBackend(
-        proxy.url, timeout=SHORT, write_timeout=2 * SHORT, breaker=breaker
+        proxy.url, timeout=SHORT, write_timeout=2 * SHORT, breaker=breaker, codec="raw"
     ) as store:
-        await store.set(make_key(), make_utterance(num_bytes=500_000))
+        await store.set(make_key(), LARGE)
         yield store
 
 
-async def fail(store: RedisCacheBackend, times: int = 3) -> None:
-    for _ in range(times):
-        with pytest.raises(BackendError) as raised:
-            await store.get(make_key())
-        assert type(raised.value) is BackendError
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if "TTS cache" in each.getMessage()]
+class TestOutages(Outages):
+    """The store behind the proxy has little time from the start."""
 
 
 async def test_a_server_that_is_down_and_comes_back(
@@ -137,39 +131,6 @@ async def test_a_server_that_stands_still(
     assert await store.get(make_key()) == make_utterance()
 
 
-async def test_many_calls_to_a_silent_server_all_end(
-    proxy: FaultProxy, far_store: RedisCacheBackend, clock: Clock
-) -> None:
-    """Calls under way when the server falls silent fail together and count as one outage."""
-    proxy.stall()
-    calls = [far_store.get(make_key()) for _ in range(100)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    assert {BackendError} == {type(each) for each in found}
-    assert 1.0 == (await far_store.get_stats())["retry_in"]
-    proxy.resume()
-    clock.now += 1
-    assert await far_store.get(make_key()) is not None
-
-
-async def test_while_it_is_left_alone_nothing_is_sent(
-    proxy: FaultProxy, far_store: RedisCacheBackend, clock: Clock
-) -> None:
-    """No connection is tried while the breaker is open, and one per probe after that."""
-    proxy.refusing = True
-    proxy.drop()
-    await fail(far_store)
-    tried = proxy.connections
-    calls = [far_store.get(make_key()) for _ in range(50)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    assert {BackendUnavailableError} == {type(each) for each in found}
-    assert tried == proxy.connections
-    clock.now += 1
-    calls = [far_store.get(make_key()) for _ in range(50)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    assert 49 == sum(type(each) is BackendUnavailableError for each in found)
-    assert tried + 1 == proxy.connections
-
-
 async def test_a_probe_gets_a_fresh_connection(
     proxy: FaultProxy, far_store: RedisCacheBackend, clock: Clock
 ) -> None:
@@ -182,54 +143,6 @@ async def test_a_probe_gets_a_fresh_connection(
     clock.now += 1
     assert await far_store.get(make_key()) is not None
     assert None not in await asyncio.gather(*(far_store.get(make_key()) for _ in range(10)))
-
-
-@pytest.mark.parametrize("cut_after", [0, 1, 5, 100, 70_000, 499_999])
-async def test_a_value_that_is_cut_off(
-    proxy: FaultProxy, far_store: RedisCacheBackend, cut_after: int
-) -> None:
-    """A part of a value is an error, never an utterance, and the next look-up has it whole."""
-    proxy.drop()
-    await asyncio.sleep(0.01)
-    proxy.cut_after = cut_after
-    await fail(far_store, times=1)
-    proxy.cut_after = None
-    found = await far_store.get(make_key())
-    assert make_utterance(num_bytes=500_000) == found
-    assert "closed" == (await far_store.get_stats())["breaker"]
-
-
-async def test_a_late_answer_is_nobody_elses(
-    proxy: FaultProxy, far_store: RedisCacheBackend
-) -> None:
-    """An answer that comes after its call timed out or was cancelled is not given to the next."""
-    await far_store.set(make_key("other"), make_utterance(2))
-    for cancel in (False, True):
-        proxy.stall()
-        late = asyncio.ensure_future(far_store.get(make_key()))
-        if cancel:
-            await asyncio.sleep(SHORT / 4)
-            late.cancel()
-        await asyncio.wait([late])
-        proxy.resume()
-        assert await far_store.get(make_key("other")) == make_utterance(2)
-        assert await far_store.get(make_key("none")) is None
-
-
-async def test_a_cancelled_call_is_no_failure(
-    proxy: FaultProxy, far_store: RedisCacheBackend
-) -> None:
-    """Whoever loses interest says nothing about the server."""
-    proxy.stall()
-    for _ in range(10):
-        call = asyncio.ensure_future(far_store.get(make_key()))
-        await asyncio.sleep(0.001)
-        call.cancel()
-        await asyncio.wait([call])
-        assert call.cancelled()
-    proxy.resume()
-    stats = await far_store.get_stats()
-    assert (0, "closed") == (stats["errors"], stats["breaker"])
 
 
 async def test_a_write_cut_off_anywhere_can_be_cleared(
