@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import CorruptRecordError, Utterance, codec
-from pipecat_tts_cache.codec import Codec, Payload, check_codec, decode, encode
+from pipecat_tts_cache.checks import check_choice
+from pipecat_tts_cache.codec import Codec, Payload, decode, encode
 from pipecat_tts_cache.testing.store_contract import make_utterance
 from pipecat_tts_cache.utterance import HEAD_SIZE, head_size, is_encoded, read_header
 
@@ -182,4 +183,4 @@ def test_a_payload_that_would_fill_the_memory_is_refused(monkeypatch: pytest.Mon
 def test_an_unknown_codec_is_refused(name: Any) -> None:
     """What there is, is named."""
     with pytest.raises(ValueError, match="'raw', 'flac' or 'opus'"):
-        check_codec(name)
+        check_choice("codec", name, Codec)

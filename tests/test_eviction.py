@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from pipecat_tts_cache.backends import MemoryCacheBackend
 from pipecat_tts_cache.backends.eviction import (
+    Eviction,
     EvictionQueue,
     UsesOfTheGone,
-    check_eviction,
     priority,
 )
+from pipecat_tts_cache.checks import check_choice
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 
 SHORT, LONG = 3_200, 144_000
@@ -62,10 +63,11 @@ def test_what_it_is_worth() -> None:
 
 def test_an_unknown_policy_is_refused() -> None:
     """The message says which there are."""
-    assert ("gdsf", "lru") == (check_eviction("gdsf"), check_eviction("lru"))
+    for known in ("gdsf", "lru"):
+        assert known == check_choice("eviction", known, Eviction)
     for nonsense in ("LFU", "", None, 1):
         with pytest.raises(ValueError, match="'gdsf' or 'lru'"):
-            check_eviction(nonsense)
+            check_choice("eviction", nonsense, Eviction)
     with pytest.raises(ValueError, match="'gdsf' or 'lru'"):
         MemoryCacheBackend(eviction="fifo")  # type: ignore[arg-type]
 

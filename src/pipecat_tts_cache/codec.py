@@ -15,8 +15,6 @@ from enum import StrEnum
 from io import BytesIO
 from typing import Any, Literal
 
-from pipecat_tts_cache.checks import check_choice
-
 Codec = Literal["raw", "flac", "opus"]
 """How samples are kept: as they are, without loss, or small."""
 
@@ -43,22 +41,6 @@ class Payload(StrEnum):
     RAW = "raw"
     FLAC = "flac"
     OPUS = "opus"
-
-
-def check_codec(codec: object) -> Codec:
-    """Check what a user asks for.
-
-    Args:
-        codec: The name of a codec.
-
-    Returns:
-        The same.
-
-    Raises:
-        ValueError: If there is no such codec.
-    """
-    checked: Codec = check_choice("codec", codec, Codec)
-    return checked
 
 
 def takes(codec: Literal["flac", "opus"], sample_rate: int, num_channels: int) -> bool:

@@ -20,12 +20,12 @@ from pipecat_tts_cache.backends.disk_folder import DiskFolder
 from pipecat_tts_cache.backends.disk_reads import Found, Place, find, is_there, list_some, totals
 from pipecat_tts_cache.backends.disk_worker import DiskWorker, Tally, TooSlowError, Work
 from pipecat_tts_cache.backends.disk_writes import DiskWriter, room
-from pipecat_tts_cache.backends.eviction import Eviction, check_eviction
+from pipecat_tts_cache.backends.eviction import Eviction
 from pipecat_tts_cache.backends.records import read_record, write_record
 from pipecat_tts_cache.backends.wall_clock import WatchedClock
-from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
+from pipecat_tts_cache.checks import check_choice, check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.clock import monotonic
-from pipecat_tts_cache.codec import Codec, check_codec
+from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError, CorruptRecordError, NewerRecordError, RecordError
 from pipecat_tts_cache.utterance import Utterance, head_size, read_header
 
@@ -82,13 +82,13 @@ class DiskCacheBackend(CacheBackend):
             ValueError: If an argument makes no sense.
         """
         self._folder = DiskFolder(_check_path(path))
-        self._codec: Codec = check_codec(codec)
+        self._codec: Codec = check_choice("codec", codec, Codec)
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)
         self._clock = WatchedClock(wall_clock, clock)
         self._tables = DiskWriter(
             max_bytes=check_positive_int("max_bytes", max_bytes),
-            eviction=check_eviction(eviction),
+            eviction=check_choice("eviction", eviction, Eviction),
             clock=self._clock,
         )
         self._reader = DiskWorker(self._folder, patience=self._timeout)

@@ -25,8 +25,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, Literal, TypeVar
 
-from pipecat_tts_cache.checks import check_choice
-
 Eviction = Literal["gdsf", "lru"]
 """By how often and how long, or by when it was last used."""
 
@@ -38,22 +36,6 @@ HEAP_SLACK = 64
 """Entries of a heap beyond twice those that count, from where on it is made anew."""
 _MOST_RISEN = 256
 _Key = TypeVar("_Key", bound=Hashable)
-
-
-def check_eviction(eviction: object) -> Eviction:
-    """Check what a user asks for.
-
-    Args:
-        eviction: The name of a policy.
-
-    Returns:
-        The same.
-
-    Raises:
-        ValueError: If there is no such policy.
-    """
-    checked: Eviction = check_choice("eviction", eviction, Eviction)
-    return checked
 
 
 def priority(eviction: Eviction, *, floor: float, uses: int, size: int, now: float) -> float:

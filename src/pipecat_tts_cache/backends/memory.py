@@ -19,10 +19,9 @@ from pipecat_tts_cache.backends.eviction import (
     Eviction,
     EvictionQueue,
     UsesOfTheGone,
-    check_eviction,
     priority,
 )
-from pipecat_tts_cache.checks import check_positive_int, check_ttl
+from pipecat_tts_cache.checks import check_choice, check_positive_int, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.utterance import Utterance
 
@@ -95,7 +94,7 @@ class MemoryCacheBackend(CacheBackend):
         """
         self._max_size = check_positive_int("max_size", max_size)
         self._max_bytes = check_positive_int("max_bytes", max_bytes)
-        self._eviction: Eviction = check_eviction(eviction)
+        self._eviction: Eviction = check_choice("eviction", eviction, Eviction)
         self._clock = clock
         self._wall_clock = wall_clock
         self._kept: dict[CacheKey, _Kept] = {}

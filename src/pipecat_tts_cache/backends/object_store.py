@@ -36,9 +36,9 @@ from pipecat_tts_cache.backends.object_store_server import (
 )
 from pipecat_tts_cache.backends.wall_clock import WatchedClock
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
+from pipecat_tts_cache.checks import check_choice, check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.clock import monotonic
-from pipecat_tts_cache.codec import Codec, check_codec
+from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError, CorruptRecordError, NewerRecordError, RecordError
 from pipecat_tts_cache.sound_file import SoundFile
 from pipecat_tts_cache.utterance import Utterance
@@ -127,7 +127,7 @@ class ObjectStoreCacheBackend(CacheBackend):
             raise ValueError(f"a store of your own has its options: {', '.join(options)}")
         if cache_control is not None and not isinstance(cache_control, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"cache_control must be a str, not {type(cache_control).__name__}")
-        self._codec: Codec = check_codec(codec)
+        self._codec: Codec = check_choice("codec", codec, Codec)
         self._cache_control = cache_control
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)

@@ -24,8 +24,8 @@ from pipecat_tts_cache.backends.postgres_server import PostgresServer, own_conne
 from pipecat_tts_cache.backends.postgres_uses import Uses
 from pipecat_tts_cache.backends.records import read_record, write_record
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
-from pipecat_tts_cache.codec import Codec, check_codec
+from pipecat_tts_cache.checks import check_choice, check_positive_int, check_seconds, check_ttl
+from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError, CorruptRecordError, NewerRecordError, RecordError
 from pipecat_tts_cache.utterance import Utterance
 
@@ -114,7 +114,7 @@ class PostgresCacheBackend(CacheBackend):
         tables = Tables.named(table)
         self._table = table
         self._queries = Queries.of(tables)
-        self._codec: Codec = check_codec(codec)
+        self._codec: Codec = check_choice("codec", codec, Codec)
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)
         connect = partial(

@@ -22,8 +22,8 @@ from pipecat_tts_cache.backends.redis_index import BATCH, RedisIndex, name_and_d
 from pipecat_tts_cache.backends.redis_server import is_read_only, make_servers
 from pipecat_tts_cache.backends.redis_watch import RedisWatch
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.checks import check_positive_int, check_seconds, check_ttl
-from pipecat_tts_cache.codec import Codec, check_codec
+from pipecat_tts_cache.checks import check_choice, check_positive_int, check_seconds, check_ttl
+from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError, CorruptRecordError, NewerRecordError, RecordError
 from pipecat_tts_cache.utterance import Utterance
 
@@ -133,7 +133,7 @@ class RedisCacheBackend(CacheBackend):
             raise ValueError("sliding_ttl makes a write of each hit, so leave out replica")
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)
-        self._codec: Codec = check_codec(codec)
+        self._codec: Codec = check_choice("codec", codec, Codec)
         self._sliding_ttl = _check_sliding_ttl(sliding_ttl)
         self._key_prefix = key_prefix
         connect = partial(
