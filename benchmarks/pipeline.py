@@ -19,7 +19,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
-from pipecat.workers.runner import WorkerRunner
+
+from pipecat_tts_cache.headless import launch
 
 SAMPLE_RATE = 24_000
 PATIENCE = 60.0
@@ -66,15 +67,7 @@ async def running(
             audio_out_sample_rate=SAMPLE_RATE, enable_metrics=True, enable_usage_metrics=True
         ),
     )
-    started = asyncio.Event()
-
-    async def on_started(*_: object) -> None:
-        started.set()
-
-    worker.add_event_handler("on_pipeline_started", on_started)
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    task = asyncio.create_task(runner.run())
+    task, started = await launch(worker)
     try:
         async with asyncio.timeout(PATIENCE):
             await started.wait()

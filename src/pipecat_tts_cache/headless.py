@@ -136,15 +136,7 @@ async def headless(
         enable_turn_tracking=False,
         params=PipelineParams(**rate),
     )
-    started = asyncio.Event()
-
-    async def on_started(*_: object) -> None:
-        started.set()
-
-    worker.add_event_handler("on_pipeline_started", on_started)
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    run = asyncio.create_task(runner.run())
+    run, started = await launch(worker)
     try:
         await _come(started, run, within=_START_SECONDS)
         yield (voice := HeadlessVoice(worker, run, nobody))
@@ -153,6 +145,26 @@ async def headless(
             await asyncio.wait([run], timeout=_END_SECONDS)
     finally:
         await _finish(_cancel(worker, run))
+
+
+async def launch(worker: PipelineWorker) -> tuple[asyncio.Task[None], asyncio.Event]:
+    """Start a pipeline in a task of its own.
+
+    Args:
+        worker: Its worker.
+
+    Returns:
+        The task, and what is set when the pipeline has started.
+    """
+    started = asyncio.Event()
+
+    async def on_started(*_: object) -> None:
+        started.set()
+
+    worker.add_event_handler("on_pipeline_started", on_started)
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    return asyncio.create_task(runner.run()), started
 
 
 async def _cancel(worker: PipelineWorker, run: asyncio.Task[None]) -> None:

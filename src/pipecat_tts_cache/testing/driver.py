@@ -35,8 +35,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMAssistantAggregator
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
-from pipecat.workers.runner import WorkerRunner
 
+from pipecat_tts_cache.headless import launch
 from pipecat_tts_cache.loudspeaker import LastingFrame, listeners
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from pipecat_tts_cache.testing.view import Captured, View, view
@@ -303,16 +303,8 @@ async def running(
         enable_turn_tracking=False,
         params=PipelineParams(audio_out_sample_rate=sample_rate, **options),
     )
-    started = asyncio.Event()
-
-    async def on_started(*_: object) -> None:
-        started.set()
-
-    worker.add_event_handler("on_pipeline_started", on_started)
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
     async with simulated_time() if simulate_time else real_time():
-        bot.run = asyncio.create_task(runner.run())
+        bot.run, started = await launch(worker)
         try:
             async with asyncio.timeout(PATIENCE):
                 await started.wait()
