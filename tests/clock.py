@@ -10,6 +10,9 @@ import pytest
 
 from pipecat_tts_cache.breaker import CircuitBreaker
 
+EPOCH = 1_800_000_000.0
+"""Seconds since the Unix epoch when a clock says 0."""
+
 
 class Clock:
     """Tells the time in seconds that a test has set."""
@@ -19,6 +22,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def wall(self) -> float:
+        """The same time, in seconds since the Unix epoch."""
+        return EPOCH + self.now
 
 
 @pytest.fixture

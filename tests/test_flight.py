@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipecat_tts_cache import NotStored, ServiceProfile
 from pipecat_tts_cache.flight import Flight, LiveSentence
 from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
+from tests.clock import Clock
 
 WITH_IDS = ServiceProfile(inline=False, in_flight=3)
 WITHOUT_IDS = ServiceProfile(inline=False, in_flight=3, names_context=False)
@@ -38,20 +39,10 @@ SETTLING = 10.0
 PATIENCE = 3.0
 
 
-class Clock:
-    """Tells the time that a test says it is."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     """The clock of a flight."""
-    return Clock()
+    return Clock(1000.0)
 
 
 async def nowhere(turn: Turn, item: Item | Mark) -> None:

@@ -29,8 +29,16 @@ from tests.servers import (
     server,
     shared_server,
 )
+from tests.watching import listens, other
 
-__all__ = ["cluster_ports", "lets_redis_introduce_itself", "own_server", "server", "shared_server"]
+__all__ = [
+    "cluster_ports",
+    "lets_redis_introduce_itself",
+    "other",
+    "own_server",
+    "server",
+    "shared_server",
+]
 
 
 @pytest.fixture
@@ -39,19 +47,6 @@ async def store(server: Server) -> AsyncIterator[RedisCacheBackend]:
     async with RedisCacheBackend(server.url, watch=True, timeout=5, write_timeout=5) as store:
         await listens(store)
         yield store
-
-
-@pytest.fixture
-async def other(server: Server) -> AsyncIterator[RedisCacheBackend]:
-    """Another process's store."""
-    async with RedisCacheBackend(server.url, timeout=5, write_timeout=5) as store:
-        yield store
-
-
-async def listens(store: RedisCacheBackend) -> None:
-    """Use a store, and wait until it listens."""
-    await store.exists(make_key("nothing", "nowhere"))
-    await eventually(lambda: store._watch.is_listening)
 
 
 async def knows(store: RedisCacheBackend, namespace: str = "") -> None:

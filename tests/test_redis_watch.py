@@ -25,8 +25,16 @@ from tests.servers import (
     server,
     shared_server,
 )
+from tests.watching import listens, other
 
-__all__ = ["cluster_ports", "lets_redis_introduce_itself", "own_server", "server", "shared_server"]
+__all__ = [
+    "cluster_ports",
+    "lets_redis_introduce_itself",
+    "other",
+    "own_server",
+    "server",
+    "shared_server",
+]
 
 Heard = list[tuple[str | None, str | None]]
 
@@ -52,19 +60,6 @@ async def heard(watcher: RedisCacheBackend) -> Heard:
     await listens(watcher)
     heard.clear()
     return heard
-
-
-@pytest.fixture
-async def other(server: Server) -> AsyncIterator[RedisCacheBackend]:
-    """Another process's store."""
-    async with RedisCacheBackend(server.url, timeout=5, write_timeout=5) as store:
-        yield store
-
-
-async def listens(store: RedisCacheBackend) -> None:
-    """Use a store, and wait until it listens."""
-    await store.exists(make_key("nothing", "nowhere"))
-    await eventually(lambda: store._watch.is_listening)
 
 
 # What is heard

@@ -23,24 +23,15 @@ from pipecat_tts_cache.backends.tiered_level import FRONT_TTL
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.inventory import Purged, Selection, purge
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
+from tests.clock import Clock
 from tests.levels import Obedient, idle
 
-EPOCH = 1_800_000_000.0
 DAY = 86_400.0
 UNUSED = Selection(unused_for=90 * DAY)
 
 
-class Clock:
-    """Turned by the test; the same time since the epoch."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return EPOCH + self.now
+class Clocked(Clock):
+    """A clock for memories and purges."""
 
     def memory(self) -> MemoryCacheBackend:
         return MemoryCacheBackend(clock=self, wall_clock=self.wall)
@@ -54,12 +45,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Clocked:
+    return Clocked()
 
 
 @pytest.mark.parametrize("count", [2, 3])
-async def test_a_purge_keeps_what_is_said_every_day(clock: Clock, count: int) -> None:
+async def test_a_purge_keeps_what_is_said_every_day(clock: Clocked, count: int) -> None:
     """What is in use in front is in use behind; what nobody says any more goes from all levels."""
     levels = [clock.memory() for _ in range(count)]
     async with TieredCacheBackend(levels, timeout=60, wall_clock=clock.wall) as store:
@@ -78,7 +69,7 @@ async def test_a_purge_keeps_what_is_said_every_day(clock: Clock, count: int) ->
 
 
 async def test_a_purge_keeps_what_is_in_use_in_front_of_a_disk(
-    clock: Clock, tmp_path: Path
+    clock: Clocked, tmp_path: Path
 ) -> None:
     """A disk that memory stands before takes note of what is said, once a day."""
     disk = DiskCacheBackend(tmp_path, timeout=60, write_timeout=60, wall_clock=clock.wall)
@@ -100,7 +91,7 @@ async def test_a_purge_keeps_what_is_in_use_in_front_of_a_disk(
     ("front", "expected"), [("auto", FRONT_TTL), (None, None), (3600.0, 3600.0)]
 )
 async def test_only_a_level_before_the_last_forgets_by_itself(
-    clock: Clock, front: float | Literal["auto"] | None, expected: float | None
+    clock: Clocked, front: float | Literal["auto"] | None, expected: float | None
 ) -> None:
     """A level before the last forgets after a day, or as it was told; the last one as it was."""
     levels = [
@@ -118,7 +109,7 @@ async def test_only_a_level_before_the_last_forgets_by_itself(
             assert [is_held, is_held, True] == held
 
 
-async def test_a_store_that_is_the_only_level_forgets_nothing(clock: Clock) -> None:
+async def test_a_store_that_is_the_only_level_forgets_nothing(clock: Clocked) -> None:
     """The first level is the last one, too, if there is no other."""
     async with TieredCacheBackend([clock.memory()], wall_clock=clock.wall) as store:
         await store.set(make_key(), make_utterance())

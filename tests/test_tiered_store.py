@@ -26,27 +26,10 @@ from pipecat_tts_cache.backends import (
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance
+from tests.clock import EPOCH, Clock, clock
 from tests.levels import Obedient, idle
 
-EPOCH = 1_800_000_000.0
-
-
-class Clock:
-    """Turned by the test; the same time since the epoch."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return EPOCH + self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+__all__ = ["clock"]
 
 
 @pytest.fixture
