@@ -97,7 +97,7 @@ async def _variants(redis_url: str | None) -> AsyncIterator[dict[str, Speak]]:
             # A connection for each length: after a long answer, the next one pays for its buffer.
             calls, clients = {}, {}
             for seconds in LENGTHS:
-                store = RedisCacheBackend(redis_url, key_prefix=f"{seconds}:")
+                store = RedisCacheBackend(redis_url, key_prefix=f"{seconds}:", codec="raw")
                 calls[seconds] = await call(cached(await stack.enter_async_context(store)))
                 clients[seconds] = await stack.enter_async_context(Redis.from_url(redis_url))
             variants[REDIS] = lambda seconds: calls[seconds].speak(TEXTS[seconds])
@@ -128,8 +128,10 @@ def _raw_get(clients: Mapping[int, Redis]) -> Speak:
 
     async def get(seconds: int) -> Spoken:
         client = clients[seconds]
-        if seconds not in records:
-            (records[seconds],) = [key async for key in client.scan_iter(f"{seconds}:e:*")]
+        while seconds not in records:  # it is written behind speech
+            await asyncio.sleep(QUIET)
+            async for key in client.scan_iter(f"{seconds}:e:*"):
+                records[seconds] = key
         await asyncio.sleep(QUIET)
         began, cpu = time.perf_counter(), time.process_time()
         await client.get(records[seconds])
