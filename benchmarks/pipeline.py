@@ -20,7 +20,7 @@ from pipecat.processors.aggregators.llm_response_universal import LLMContextAggr
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.headless import launch
+from pipecat_tts_cache.preparation.headless import launch
 
 SAMPLE_RATE = 24_000
 PATIENCE = 60.0

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from pipecat_tts_cache import CacheBackend, CacheKey, MemoryCacheBackend, Utterance, Word
-from pipecat_tts_cache.exports import Imported, export_store, import_store
+from pipecat_tts_cache.exports.store import Imported, export_store, import_store
 from pipecat_tts_cache.key import digest_text
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.sounds import sine

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from pipecat_tts_cache import MissingExtraError
-from pipecat_tts_cache.audio_file import MAX_SECONDS, load_audio_file
+from pipecat_tts_cache.sound.loading import MAX_SECONDS, load_audio_file
 from tests.sounds import (
     FORMATS,
     LOSSLESS,
@@ -393,6 +393,6 @@ def test_nonsense_is_refused(
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without PyAV the error says how to install it, and importing the module does no harm."""
     monkeypatch.setitem(sys.modules, "av", None)
-    module = importlib.reload(importlib.import_module("pipecat_tts_cache.audio_file"))
+    module = importlib.reload(importlib.import_module("pipecat_tts_cache.sound.loading"))
     with pytest.raises(MissingExtraError, match=r"pip install 'pipecat-tts-cache\[audio\]'"):
         module.load_audio_file(tmp_path / "file.wav")

@@ -19,7 +19,7 @@ import typer
 from pipecat_tts_cache import Copied, Entry
 from pipecat_tts_cache.cli.app import app
 from pipecat_tts_cache.cli.ending import ExitCode
-from pipecat_tts_cache.exports import Exported, Imported, Note
+from pipecat_tts_cache.exports.store import Exported, Imported, Note
 from pipecat_tts_cache.near_misses import NearMisses, Spelling
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.command_line import Said, disk

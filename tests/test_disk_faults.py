@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache.backends import DiskCacheBackend, Entry
-from pipecat_tts_cache.backends.disk_database import is_damage, set_aside
+from pipecat_tts_cache.backends.disk.database import is_damage, set_aside
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.disk import (

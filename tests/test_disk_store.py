@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache.backends import CacheKey, DiskCacheBackend
-from pipecat_tts_cache.backends.disk_worker import MAX_WAITING
+from pipecat_tts_cache.backends.disk.worker import MAX_WAITING
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance
@@ -249,7 +249,7 @@ async def test_uses_of_what_went_are_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was often said and comes back need not begin anew, unless it was to leave no trace."""
-    monkeypatch.setattr("pipecat_tts_cache.backends.disk_room.REMEMBERED", 3)
+    monkeypatch.setattr("pipecat_tts_cache.backends.disk.room.REMEMBERED", 3)
     often, other = make_key("often", "n"), make_key("other", "n")
 
     async def uses(store: DiskCacheBackend) -> int | None:

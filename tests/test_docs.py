@@ -39,7 +39,7 @@ from pipecat_tts_cache import (
     TTSCacheMixin,
 )
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.exports import export_store
+from pipecat_tts_cache.exports.store import export_store
 from pipecat_tts_cache.pipecat_compat import TESTED
 from pipecat_tts_cache.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
@@ -295,7 +295,7 @@ def test_the_examples_are_found() -> None:
     assert {
         "pipecat_tts_cache",
         "pipecat_tts_cache.backends.base",
-        "pipecat_tts_cache.backends.redis.RedisCacheBackend",
+        "pipecat_tts_cache.backends.redis.backend.RedisCacheBackend",
         "pipecat_tts_cache.breaker.CircuitBreaker",
         "pipecat_tts_cache.mixin.TTSCacheMixin",
         "pipecat_tts_cache.services",

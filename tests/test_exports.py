@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from pipecat_tts_cache import BackendError, CacheKey, MemoryCacheBackend, Selection, Word
-from pipecat_tts_cache.exports import Exported, Imported, Note, export_store, import_store
+from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from tests.exported import NOW, TEXT, Failing, clock, content, edit, files, filled, put, rows, said
 
@@ -143,8 +143,8 @@ async def test_keys_that_begin_alike_do_not_share_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the digits of two keys are the same in the name, the second gets all of them."""
-    monkeypatch.setattr("pipecat_tts_cache.export_names._TAG", 1)
-    monkeypatch.setattr("pipecat_tts_cache.export_names.tag_of", lambda key: "a" * 12)
+    monkeypatch.setattr("pipecat_tts_cache.exports.names._TAG", 1)
+    monkeypatch.setattr("pipecat_tts_cache.exports.names.tag_of", lambda key: "a" * 12)
     store = MemoryCacheBackend(wall_clock=clock)
     for number in range(3):
         key = make_key(str(number), "bot")

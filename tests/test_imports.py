@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend, Utterance, Word
-from pipecat_tts_cache.export_edits import _TEXT_EDITED
-from pipecat_tts_cache.exports import export_store, import_store
+from pipecat_tts_cache.exports.edits import _TEXT_EDITED
+from pipecat_tts_cache.exports.store import export_store, import_store
 from tests.exported import (
     KEY,
     LATER,

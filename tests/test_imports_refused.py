@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from pipecat_tts_cache import MemoryCacheBackend
-from pipecat_tts_cache.exports import Imported, export_store, import_store
+from pipecat_tts_cache.exports.store import Imported, export_store, import_store
 from tests.exported import (
     KEY,
     TEXT,

@@ -23,11 +23,11 @@ import soundfile
 from obstore.store import MemoryStore
 
 from pipecat_tts_cache.backends import CacheKey, ObjectStoreCacheBackend
-from pipecat_tts_cache.backends.object_store_listing import folder_name
+from pipecat_tts_cache.backends.object_store.listing import folder_name
 from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.inventory import delete_text
-from pipecat_tts_cache.sound_file import to_sound_file
+from pipecat_tts_cache.sound.file import to_sound_file
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance, Word
 from tests.clock import Clock
@@ -292,9 +292,9 @@ async def test_an_object_that_would_fill_the_memory_is_not_read(
     """What is larger than any utterance is damaged, whatever is in it."""
     await store.set(KEY, SPOKEN)
     size = len(await read(objects))
-    monkeypatch.setattr("pipecat_tts_cache.backends.object_store_server.MAX_SIZE", size)
+    monkeypatch.setattr("pipecat_tts_cache.backends.object_store.server.MAX_SIZE", size)
     assert SPOKEN == await store.get(KEY)
-    monkeypatch.setattr("pipecat_tts_cache.backends.object_store_server.MAX_SIZE", size - 1)
+    monkeypatch.setattr("pipecat_tts_cache.backends.object_store.server.MAX_SIZE", size - 1)
     assert await store.get(KEY) is None
     assert 1 == (await store.get_stats())["corrupt"]
 
@@ -426,8 +426,8 @@ async def test_statistics_do_not_list_a_million(
     objects: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond a bound objects are not counted, and that is said."""
-    monkeypatch.setattr("pipecat_tts_cache.backends.object_store_listing.PAGE", 5)
-    monkeypatch.setattr("pipecat_tts_cache.backends.object_store_listing.MAX_COUNTED", 20)
+    monkeypatch.setattr("pipecat_tts_cache.backends.object_store.listing.PAGE", 5)
+    monkeypatch.setattr("pipecat_tts_cache.backends.object_store.listing.MAX_COUNTED", 20)
     store = ObjectStoreCacheBackend(store=objects, **PATIENT)
     for i in range(20):
         await store.set(make_key(str(i)), SPOKEN)

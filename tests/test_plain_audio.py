@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipecat_tts_cache.plain_audio import load_plain_audio
+from pipecat_tts_cache.sound.plain import load_plain_audio
 from tests.sounds import sine, write
 
 

@@ -21,10 +21,10 @@ import pytest
 from asyncpg import connect_utils
 
 import pipecat_tts_cache.backends
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
-from pipecat_tts_cache.backends.postgres_connections import Names
-from pipecat_tts_cache.backends.postgres_dsn import check_dsn
-from pipecat_tts_cache.backends.postgres_tls import read_certificates
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres.connections import Names
+from pipecat_tts_cache.backends.postgres.dsn import check_dsn
+from pipecat_tts_cache.backends.postgres.tls import read_certificates
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError, MissingExtraError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.postgres_server import (

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pipecat_tts_cache.backends import postgres as module
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres import backend as module
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.clock import Clock
 from tests.postgres_server import (

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
 from pipecat_tts_cache.testing import StoreContract
 from tests.postgres_server import (
     PostgresServer,

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests import test_docs as docs
 from tests.postgres_server import (

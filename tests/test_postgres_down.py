@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 import asyncpg
 import pytest
 
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance

@@ -11,8 +11,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
-from pipecat_tts_cache.backends.postgres_schema import SCHEMA_VERSION
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres.schema import SCHEMA_VERSION
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.postgres_server import (

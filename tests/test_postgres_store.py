@@ -14,10 +14,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pipecat_tts_cache.backends import postgres as module
-from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
-from pipecat_tts_cache.backends.postgres_text import from_column, to_column
-from pipecat_tts_cache.backends.postgres_uses import Uses
+from pipecat_tts_cache.backends.postgres import backend as module
+from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
+from pipecat_tts_cache.backends.postgres.text import from_column, to_column
+from pipecat_tts_cache.backends.postgres.uses import Uses
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from tests.clock import Clock

@@ -16,7 +16,7 @@ import pytest
 import redis.asyncio
 
 from pipecat_tts_cache.backends import CacheKey, RedisCacheBackend
-from pipecat_tts_cache.backends.redis_known import KnownDigests
+from pipecat_tts_cache.backends.redis.known import KnownDigests
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.eventually import eventually

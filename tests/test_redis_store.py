@@ -21,8 +21,8 @@ import redis.asyncio
 import pipecat_tts_cache.backends
 from pipecat_tts_cache.backends import RedisCacheBackend
 from pipecat_tts_cache.backends.names import encode_namespace
-from pipecat_tts_cache.backends.redis_client import _introduction
-from pipecat_tts_cache.backends.redis_index import BATCH
+from pipecat_tts_cache.backends.redis.client import _introduction
+from pipecat_tts_cache.backends.redis.index import BATCH
 from pipecat_tts_cache.errors import BackendError, MissingExtraError
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from tests.servers import Server, lets_redis_introduce_itself, server, shared_server
@@ -64,7 +64,7 @@ def test_a_missing_extra_is_said_on_construction(monkeypatch: pytest.MonkeyPatch
     for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
         monkeypatch.setitem(sys.modules, name, None)
     for name in [
-        name for name in sys.modules if name.startswith("pipecat_tts_cache.backends.redis")
+        name for name in sys.modules if name.startswith("pipecat_tts_cache.backends.redis.backend")
     ]:
         monkeypatch.delitem(sys.modules, name)
     without_redis = pipecat_tts_cache.backends.RedisCacheBackend

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache.backends import RedisCacheBackend
-from pipecat_tts_cache.backends.redis_news import NewsChannel
+from pipecat_tts_cache.backends.redis.news import NewsChannel
 from pipecat_tts_cache.testing.store_contract import NAMESPACES, make_key, make_utterance
 from tests.eventually import eventually
 from tests.fault_proxy import FaultProxy

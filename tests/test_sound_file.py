@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 
 from pipecat_tts_cache import CorruptRecordError, NewerRecordError, RecordError, Utterance, Word
 from pipecat_tts_cache.codec import Codec, Payload
-from pipecat_tts_cache.sound_containers import MAX_HEAD
-from pipecat_tts_cache.sound_file import (
+from pipecat_tts_cache.sound.containers import MAX_HEAD
+from pipecat_tts_cache.sound.file import (
     HEAD_SIZE,
     from_sound_file,
     is_encoded,

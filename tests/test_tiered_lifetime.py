@@ -19,7 +19,7 @@ from pipecat_tts_cache.backends import (
     TieredCacheBackend,
     open_backend,
 )
-from pipecat_tts_cache.backends.tiered_level import FRONT_TTL
+from pipecat_tts_cache.backends.tiered.level import FRONT_TTL
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.inventory import Purged, Selection, purge
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance

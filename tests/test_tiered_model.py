@@ -25,8 +25,8 @@ from pipecat_tts_cache.backends import (
     CacheKey,
     MemoryCacheBackend,
     TieredCacheBackend,
-    tiered_copies,
 )
+from pipecat_tts_cache.backends.tiered import copies
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
@@ -72,7 +72,7 @@ class Model(RuleBasedStateMachine):
         self.serial = 0
         self.allowed: dict[CacheKey, Allowed] = {key: {None} for key in KEYS}
         self.runner = asyncio.Runner()
-        self.patch = patch.object(tiered_copies, "_RETRY_SECONDS", 0)
+        self.patch = patch.object(copies, "_RETRY_SECONDS", 0)
         self.patch.start()
 
     @initialize(seed=st.integers(0, 2**32), front=st.booleans())

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from pipecat_tts_cache.backends import MemoryCacheBackend, TieredCacheBackend, tiered_copies
+from pipecat_tts_cache.backends import MemoryCacheBackend, TieredCacheBackend
+from pipecat_tts_cache.backends.tiered import copies
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance
 from tests.levels import Obedient, idle
@@ -249,7 +250,7 @@ async def test_a_drop_is_tried_until_it_succeeds(
     store: TieredCacheBackend, front: Obedient, shared: Obedient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until a level has dropped what is gone, it is not asked for it."""
-    monkeypatch.setattr(tiered_copies, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(copies, "_RETRY_SECONDS", 0.01)
     await store.set(KEY, OLD)
     await store.set(make_key(), NEW)
     front.before["delete"] = asyncio.Event()

@@ -31,7 +31,7 @@ from pipecat_tts_cache.backends import (
     open_backend,
     urls,
 )
-from pipecat_tts_cache.backends.tiered_level import FRONT_TTL
+from pipecat_tts_cache.backends.tiered.level import FRONT_TTL
 from pipecat_tts_cache.backends.url_options import options_of
 from pipecat_tts_cache.errors import MissingExtraError
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance

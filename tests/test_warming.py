@@ -16,10 +16,10 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 
 from pipecat_tts_cache import BackendError, CacheKey, MemoryCacheBackend, Utterance
+from pipecat_tts_cache.preparation.warming import Line, Outcome, Warmed, is_warm, warm
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
-from pipecat_tts_cache.warming import Line, Outcome, Warmed, is_warm, warm
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
 from tests.scripted import SCRIPTED

@@ -44,7 +44,6 @@ from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
 
 if TYPE_CHECKING:
-    from pipecat_tts_cache.audio_file import load_audio_file
     from pipecat_tts_cache.backends import (
         CacheLevel,
         DiskCacheBackend,
@@ -54,14 +53,15 @@ if TYPE_CHECKING:
         TieredCacheBackend,
         open_backend,
     )
-    from pipecat_tts_cache.exports import Exported, Imported, Note, export_store, import_store
+    from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
     from pipecat_tts_cache.mixin import TTSCacheMixin
-    from pipecat_tts_cache.warming import Line, Outcome, Warmed, is_warm, warm
+    from pipecat_tts_cache.preparation.warming import Line, Outcome, Warmed, is_warm, warm
+    from pipecat_tts_cache.sound.loading import load_audio_file
 
 _HEAVY = {
-    "audio_file": ("load_audio_file",),
-    "exports": ("Exported", "Imported", "Note", "export_store", "import_store"),
-    "warming": ("Line", "Outcome", "Warmed", "is_warm", "warm"),
+    "sound.loading": ("load_audio_file",),
+    "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
+    "preparation.warming": ("Line", "Outcome", "Warmed", "is_warm", "warm"),
 }
 """What is imported on first use, by its module; the stores are `backends`' own business."""
 

@@ -24,7 +24,7 @@ from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
-from pipecat_tts_cache.rehearsal import Rehearsal
+from pipecat_tts_cache.preparation.rehearsal import Rehearsal
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
 from pipecat_tts_cache.store import Store

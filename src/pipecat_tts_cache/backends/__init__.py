@@ -17,21 +17,21 @@ from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.memory import MemoryCacheBackend
 
 if TYPE_CHECKING:
-    from pipecat_tts_cache.backends.disk import DiskCacheBackend
-    from pipecat_tts_cache.backends.object_store import ObjectStoreCacheBackend
-    from pipecat_tts_cache.backends.postgres import PostgresCacheBackend
-    from pipecat_tts_cache.backends.redis import RedisCacheBackend
-    from pipecat_tts_cache.backends.tiered import TieredCacheBackend
-    from pipecat_tts_cache.backends.tiered_level import CacheLevel
+    from pipecat_tts_cache.backends.disk.backend import DiskCacheBackend
+    from pipecat_tts_cache.backends.object_store.backend import ObjectStoreCacheBackend
+    from pipecat_tts_cache.backends.postgres.backend import PostgresCacheBackend
+    from pipecat_tts_cache.backends.redis.backend import RedisCacheBackend
+    from pipecat_tts_cache.backends.tiered.backend import TieredCacheBackend
+    from pipecat_tts_cache.backends.tiered.level import CacheLevel
     from pipecat_tts_cache.backends.urls import open_backend
 
 _STORES = {
-    "DiskCacheBackend": "disk",
-    "CacheLevel": "tiered_level",
-    "ObjectStoreCacheBackend": "object_store",
-    "PostgresCacheBackend": "postgres",
-    "RedisCacheBackend": "redis",
-    "TieredCacheBackend": "tiered",
+    "DiskCacheBackend": "disk.backend",
+    "CacheLevel": "tiered.level",
+    "ObjectStoreCacheBackend": "object_store.backend",
+    "PostgresCacheBackend": "postgres.backend",
+    "RedisCacheBackend": "redis.backend",
+    "TieredCacheBackend": "tiered.backend",
     "open_backend": "urls",
 }
 

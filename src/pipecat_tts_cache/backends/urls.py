@@ -117,7 +117,7 @@ def _open_level(url: str) -> Any:
     address = _split(scheme, url)
 
     def make() -> Any:
-        level = import_module("pipecat_tts_cache.backends.tiered_level").CacheLevel
+        level = import_module("pipecat_tts_cache.backends.tiered.level").CacheLevel
         known = options_of(level)
         its = {name: text for name, text in address.options.items() if name in known}
         limits, _ = read_options(its, known)

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.backends.disk_folder import DiskFolder
+from pipecat_tts_cache.backends.disk.folder import DiskFolder
 from pipecat_tts_cache.cli.words import plain
 from pipecat_tts_cache.errors import CacheError
 from pipecat_tts_cache.key import is_secret_name

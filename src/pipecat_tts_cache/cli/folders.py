@@ -22,9 +22,16 @@ from pipecat_tts_cache.cli.output import note, write_fields, write_json
 from pipecat_tts_cache.cli.progress import count_entries, interruptible, progress_bar
 from pipecat_tts_cache.cli.removal import check_somebody_is_there, confirm
 from pipecat_tts_cache.cli.words import age_in_seconds, many
-from pipecat_tts_cache.export_folder import Format
-from pipecat_tts_cache.export_index import IndexKind, find_index
-from pipecat_tts_cache.exports import KEPT, Exported, Imported, Note, export_store, import_store
+from pipecat_tts_cache.exports.folder import Format
+from pipecat_tts_cache.exports.index import IndexKind, find_index
+from pipecat_tts_cache.exports.store import (
+    KEPT,
+    Exported,
+    Imported,
+    Note,
+    export_store,
+    import_store,
+)
 
 _FOREVER = "never"
 _NOT_TAKEN = ("failed", "refused", "skipped")

@@ -36,8 +36,8 @@ from pipecat.processors.aggregators.llm_response_universal import LLMAssistantAg
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.headless import launch
-from pipecat_tts_cache.loudspeaker import LastingFrame, listeners
+from pipecat_tts_cache.preparation.headless import launch
+from pipecat_tts_cache.preparation.loudspeaker import LastingFrame, listeners
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from pipecat_tts_cache.testing.view import Captured, View, view
 

@@ -1,0 +1,298 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Speech prepared before it is needed.
+
+The lines go the whole way that live speech goes, in a pipeline that nobody hears: see `headless`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pipecat.services.tts_service import TTSService
+
+from pipecat_tts_cache.checks import check_positive_int, check_seconds
+from pipecat_tts_cache.controls import CacheControls
+from pipecat_tts_cache.preparation.headless import HeadlessVoice, PipelineEndedError, headless
+from pipecat_tts_cache.preparation.rehearsal import Rehearsal, Standing
+from pipecat_tts_cache.stats import Bypass
+
+ServiceFactory = Callable[..., TTSService]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something to say, and whose voice says it.
+
+    Parameters:
+        text: What to say.
+        options: Keyword arguments for the factory, such as a voice and a language.
+    """
+
+    text: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a line.
+
+    Parameters:
+        line: The line.
+        warm: Whether all of it is in the store by now.
+        spoken: Whether the provider was asked for any of it.
+        reasons: Why some of it is not in the store, as in `NotStored` and `Bypass`; or "timeout",
+            "pipeline ended", "nothing to say", "not there".
+    """
+
+    line: Line
+    warm: bool
+    spoken: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmed:
+    """What came of all lines, in their order.
+
+    Parameters:
+        outcomes: What came of each.
+    """
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def stored(self) -> list[str]:
+        """The texts that were spoken and stored."""
+        return [each.line.text for each in self.outcomes if each.warm and each.spoken]
+
+    @property
+    def already(self) -> list[str]:
+        """The texts that were there."""
+        return [each.line.text for each in self.outcomes if each.warm and not each.spoken]
+
+    @property
+    def failed(self) -> dict[str, tuple[str, ...]]:
+        """The texts that are not in the store, with the reasons."""
+        return {each.line.text: each.reasons for each in self.outcomes if not each.warm}
+
+
+async def warm(
+    service_factory: ServiceFactory,
+    lines: Iterable[str | Line],
+    *,
+    concurrency: int = 5,
+    as_turns: bool = False,
+    sample_rate: int | None = None,
+    refresh: bool = False,
+    line_timeout: float = 60.0,
+    progress: Callable[[int, int, Outcome], None] | None = None,
+) -> Warmed:
+    """Fill a store with speech, under exactly the keys that live speech uses.
+
+    Lines that are there already are left alone, so what was broken off goes on where it was when it
+    is started again.
+
+    Args:
+        service_factory: Makes a service behind `TTSCacheMixin`, with a store, as the bot makes it.
+            It is called up to `concurrency` times for each voice, with the options of its lines.
+        lines: What to say. What comes twice is said once.
+        concurrency: How many to say at a time, each with a service of its own.
+        as_turns: Whether the lines are what a language model writes, to be looked up sentence by
+            sentence; by default each is one, as in a `TTSSpeakFrame`.
+        sample_rate: Of the bot's audio output, in Hz, if it sets `audio_out_sample_rate`; it is
+            part of the key. None for Pipecat's default.
+        refresh: Whether to say what is there, too, and replace it.
+        line_timeout: Seconds that a line may take.
+        progress: Called after each line with how many are done, how many there are, and what came
+            of this one.
+
+    Returns:
+        What came of each line.
+
+    Raises:
+        RuntimeError: If a service cannot be started.
+        TimeoutError: If it does not start within half a minute.
+        TypeError: If the factory does not make such a service, or an argument has the wrong type.
+        ValueError: If the service has no store or is in a pipeline already, or an argument makes no
+            sense.
+    """
+    return await _rehearse(
+        service_factory,
+        lines,
+        Rehearsal(refresh=refresh),
+        _Terms(concurrency, as_turns, sample_rate, line_timeout),
+        progress,
+    )
+
+
+async def is_warm(
+    service_factory: ServiceFactory,
+    lines: Iterable[str | Line],
+    *,
+    as_turns: bool = False,
+    sample_rate: int | None = None,
+    line_timeout: float = 60.0,
+) -> Warmed:
+    """Find out what is in the store; nothing is spoken, and nothing counts as used.
+
+    Args:
+        service_factory: As for `warm`.
+        lines: What to look for.
+        as_turns: As for `warm`.
+        sample_rate: As for `warm`.
+        line_timeout: Seconds that a line may take.
+
+    Returns:
+        What is there and what is not: `failed` is empty if everything is warm.
+
+    Raises:
+        RuntimeError: As for `warm`.
+        TimeoutError: As for `warm`.
+        TypeError: As for `warm`.
+        ValueError: As for `warm`.
+    """
+    terms = _Terms(1, as_turns, sample_rate, line_timeout)
+    return await _rehearse(service_factory, lines, Rehearsal(speaks=False), terms, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    concurrency: int
+    as_turns: bool
+    sample_rate: int | None
+    line_timeout: float
+
+    def __post_init__(self) -> None:
+        check_positive_int("concurrency", self.concurrency)
+        check_seconds("line_timeout", self.line_timeout)
+        if self.sample_rate is not None:
+            check_positive_int("sample_rate", self.sample_rate)
+
+
+async def _rehearse(
+    make: ServiceFactory,
+    lines: Iterable[str | Line],
+    rehearsal: Rehearsal,
+    terms: _Terms,
+    progress: Callable[[int, int, Outcome], None] | None,
+) -> Warmed:
+    wanted, groups = _sorted_out(lines)
+    outcomes: dict[int, Outcome] = {}
+
+    def note(number: int, outcome: Outcome) -> None:
+        outcomes[number] = outcome
+        if progress is not None:
+            progress(len(outcomes), len(wanted), outcome)
+
+    async def work() -> None:
+        while groups:
+            await _say_group(make, groups, rehearsal, terms, note)
+
+    workers = [asyncio.create_task(work()) for _ in range(min(terms.concurrency, len(wanted)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return Warmed(outcomes=tuple(outcomes[number] for number in sorted(outcomes)))
+
+
+_Group = deque[tuple[int, Line]]
+
+
+async def _say_group(
+    make: ServiceFactory,
+    groups: deque[_Group],
+    rehearsal: Rehearsal,
+    terms: _Terms,
+    note: Callable[[int, Outcome], None],
+) -> None:
+    """Say lines of one voice until there are none left, or one hangs."""
+    group = groups[0]
+    if not group:
+        groups.popleft()
+        return
+    groups.rotate(-1)  # so that voices are shared out among the workers
+    service = _checked(make(**group[0][1].options))
+    book = service._tts_cache_book
+    if not book.options.usable:  # it would speak as it does without the cache
+        while group:
+            number, line = group.popleft()
+            note(number, Outcome(line=line, warm=False, reasons=(Bypass.PIPECAT_CHANGED.value,)))
+        return
+    book.rehearsal = own = Rehearsal(speaks=rehearsal.speaks, refresh=rehearsal.refresh)
+    try:
+        async with headless(cast(TTSService, service), sample_rate=terms.sample_rate) as voice:
+            while group:
+                number, line = group.popleft()
+                note(number, await _say(voice, service, own, line, terms))
+                if voice.hangs:
+                    return  # whatever still comes of it must not be taken for the next line
+    finally:
+        book.rehearsal = None
+
+
+async def _say(
+    voice: HeadlessVoice, service: CacheControls, rehearsal: Rehearsal, line: Line, terms: _Terms
+) -> Outcome:
+    book = service._tts_cache_book
+    before = Standing.of(rehearsal, book.stats)
+    try:
+        await voice.say(line.text, as_turn=terms.as_turns, patience=terms.line_timeout)
+        await book.written()
+    except TimeoutError:
+        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("timeout",))
+    except PipelineEndedError:
+        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("pipeline ended",))
+    after = Standing.of(rehearsal, book.stats)
+    there, missing = after.there - before.there, after.missing - before.missing
+    stored, reasons = after.stores - before.stores, after.reasons_since(before)
+    spoken = missing + (there if rehearsal.refresh else 0) if rehearsal.speaks else 0
+    if not rehearsal.speaks and missing:
+        reasons.append("not there")
+    if not (there or missing or reasons):
+        reasons.append("nothing to say")
+    if stored < spoken and not reasons:
+        reasons.append("not stored")
+    return Outcome(line=line, warm=not reasons, spoken=spoken > 0, reasons=tuple(reasons))
+
+
+def _checked(service: object) -> CacheControls:
+    if not isinstance(service, CacheControls):
+        name = type(service).__name__
+        raise TypeError(f"the factory must make a service behind TTSCacheMixin, not a {name}")
+    if service._tts_cache_book.options.backend is None:
+        raise ValueError("the factory must make a service with a cache_backend: there is no store")
+    tts = cast(TTSService, service)
+    if tts.previous or tts.next:
+        raise ValueError("the factory must make a new service each time: this one is in a pipeline")
+    return service
+
+
+def _sorted_out(lines: Iterable[str | Line]) -> tuple[list[Line], deque[_Group]]:
+    """Leave out what comes twice, and put together what one service can say."""
+    if isinstance(lines, str):
+        raise TypeError("give the lines one by one, not as one string")
+    wanted: list[Line] = []
+    known: dict[str, list[tuple[Mapping[str, Any], dict[str, tuple[int, Line]]]]] = {}
+    for line in lines:
+        if not isinstance(line, str | Line):
+            raise TypeError(f"a line must be a string or a Line, not {type(line).__name__}")
+        made = Line(line) if isinstance(line, str) else line
+        # Options need not be hashable; and different ones may look alike.
+        alike = known.setdefault(repr(sorted(made.options.items())), [])
+        group = next((group for options, group in alike if options == made.options), None)
+        if group is None:
+            alike.append((made.options, group := {}))
+        if made.text not in group:
+            group[made.text] = (len(wanted), made)
+            wanted.append(made)
+    return wanted, deque(deque(group.values()) for alike in known.values() for _, group in alike)

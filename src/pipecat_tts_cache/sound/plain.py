@@ -1,0 +1,93 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""WAV and FLAC files read with nothing but what Pipecat brings, where the extra `audio` is not."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pipecat_tts_cache.sound.ends import ends_early
+from pipecat_tts_cache.sound.loading import MAX_RATE, MIN_RATE
+
+_FORMATS = {"WAV", "WAVEX", "FLAC"}
+_STEREO = 2
+_FULL_SCALE = 32768
+
+
+def load_plain_audio(
+    path: str | os.PathLike[str], sample_rate: int, num_channels: int, *, max_seconds: float
+) -> bytes:
+    """Read the sound of a WAV or FLAC file. It blocks.
+
+    Args:
+        path: The file.
+        sample_rate: The rate to resample to, in Hz.
+        num_channels: 1 to mix to mono, 2 for stereo.
+        max_seconds: The length above which a file is refused.
+
+    Returns:
+        PCM s16le, channels interleaved.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no such file, damaged, too long, or of an impossible form.
+    """
+    import numpy as np  # noqa: PLC0415 - as soundfile, on first use
+    import soundfile  # noqa: PLC0415 - takes 0.2 s
+
+    name = Path(path).name
+    if not MIN_RATE <= sample_rate <= MAX_RATE or num_channels not in (1, _STEREO):
+        raise ValueError(f"{sample_rate} Hz in {num_channels} channels is no form to read in")
+    with Path(path).open("rb") as content:
+        if ends_early(content):
+            raise ValueError(f"{name!r} cannot be read: it ends early")
+        try:
+            with soundfile.SoundFile(content) as file:
+                _check(file, name, max_seconds)
+                rate: int = file.samplerate
+                samples: Any = file.read(dtype="float32", always_2d=True)
+                if len(samples) < file.frames:
+                    raise ValueError(f"{name!r} cannot be read: it is damaged")
+        except soundfile.LibsndfileError as error:
+            raise ValueError(
+                f"{name!r} cannot be read: no WAV or FLAC file, or damaged ({error.error_string}); "
+                "for other formats: pip install 'pipecat-tts-cache[audio]'"
+            ) from None
+    if samples.shape[1] != num_channels:
+        if num_channels == 1:
+            samples = samples.mean(axis=1, keepdims=True)
+        elif samples.shape[1] == 1:
+            samples = np.repeat(samples, num_channels, axis=1)
+        else:
+            raise ValueError(f"{name!r} cannot be read: it has {samples.shape[1]} channels")
+    scaled = np.rint(_resampled(samples, rate, sample_rate) * _FULL_SCALE)
+    return bytes(np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes())
+
+
+def _check(file: Any, name: str, max_seconds: float) -> None:
+    if file.format not in _FORMATS:
+        raise ValueError(
+            f"{name!r} is no WAV or FLAC file; for others: pip install 'pipecat-tts-cache[audio]'"
+        )
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise ValueError(f"{name!r} cannot be read: a sample rate of {file.samplerate} Hz is none")
+    if file.frames > max_seconds * file.samplerate:
+        raise ValueError(f"{name!r} cannot be read: it is longer than {max_seconds:g} s")
+    if not file.frames:
+        raise ValueError(f"{name!r} cannot be read: there is no sound in it")
+
+
+def _resampled(samples: Any, source: int, target: int) -> Any:
+    if source == target:
+        return samples
+    try:
+        import soxr  # noqa: PLC0415 - on first use
+    except ImportError:
+        raise ValueError(
+            f"{source} Hz cannot be made {target} Hz without pip install 'pipecat-tts-cache[audio]'"
+        ) from None
+    return soxr.resample(samples, source, target)
