@@ -24,7 +24,7 @@ from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
-from pipecat_tts_cache.preparation.rehearsal import Rehearsal
+from pipecat_tts_cache.preparation.rehearsal import Asked, Rehearsal
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
 from pipecat_tts_cache.store import Store
@@ -90,7 +90,10 @@ class Phrasebook:
             self.stats.bypassed[Bypass.NO_KEY] += 1
             self._say("key", f"{error}; sentences are spoken live. Pass what it stands for instead")
             return None
-        return CacheKey(self.options.namespace, digest)
+        key = CacheKey(self.options.namespace, digest)
+        if self.rehearsal is not None and self.rehearsal.asked is not None:
+            self.rehearsal.asked.append(Asked(key, text, self._description(key, text, settings)))
+        return key
 
     def note_settings(self, settings: Mapping[str, Any]) -> None:
         """Note the settings in force, before they change.
@@ -177,22 +180,16 @@ class Phrasebook:
             self._unjudged.discard(sentence)
             if self._refused(sentence):
                 return None
-            settings = self._reader.in_force(sentence.settings)
-            options, now = self.options, time.time()
+            now = time.time()
             return Utterance(
                 audio=recording.audio,
                 sample_rate=recording.sample_rate,
                 num_channels=recording.num_channels,
                 words=tuple(recording.words),
-                seal=key.seal,
                 created_at=now,
                 expires_at=None if ttl is None else now + ttl,
-                text=sentence.text if options.store_text else None,
-                text_digest=keys.digest_text(sentence.text, secret=options.secret),
-                service=self._reader.service_name,
-                voice=_as_text(settings.get("voice")),
-                model=_as_text(settings.get("model")),
                 watermarked=self._reader.watermarked,
+                **self._description(key, sentence.text, sentence.settings),
             )
 
         def regret() -> NotStored | None:
@@ -295,6 +292,20 @@ class Phrasebook:
         """Let pending writes end."""
         if self._store is not None:
             await self._store.drain()
+
+    def _description(
+        self, key: CacheKey, text: str, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Say what a record says of a sentence besides the speech: fields of `Utterance`."""
+        in_force = self._reader.in_force(settings)
+        return {
+            "seal": key.seal,
+            "text": text if self.options.store_text else None,
+            "text_digest": keys.digest_text(text, secret=self.options.secret),
+            "service": self._reader.service_name,
+            "voice": _as_text(in_force.get("voice")),
+            "model": _as_text(in_force.get("model")),
+        }
 
     def _refused(self, sentence: LiveSentence) -> bool:
         reason = sentence.recording.judge()

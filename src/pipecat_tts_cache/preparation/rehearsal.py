@@ -7,9 +7,27 @@
 """A rehearsal: a service speaks what the store lacks, to nobody, and nothing else."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from pipecat_tts_cache.backends.entry import CacheKey
 from pipecat_tts_cache.stats import CacheStats
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sentence that a service was asked for.
+
+    Parameters:
+        key: Where it is kept, or would be.
+        text: The text as prepared for the provider.
+        description: What its record says besides the speech: fields of `Utterance`.
+    """
+
+    key: CacheKey
+    text: str
+    description: Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +40,7 @@ class Rehearsal:
         there: Sentences that were in the store.
         missing: Sentences that were not.
         unknown: Sentences of which the store did not tell.
+        asked: Where to note what the service is asked for, if that is of interest.
     """
 
     speaks: bool = True
@@ -29,6 +48,7 @@ class Rehearsal:
     there: int = 0
     missing: int = 0
     unknown: int = 0
+    asked: list[Asked] | None = None
 
     def skips(self, *, there: bool | None) -> bool:
         """Decide about a sentence.
