@@ -293,9 +293,7 @@ class Phrasebook:
         if self._store is not None:
             await self._store.drain()
 
-    def _description(
-        self, key: CacheKey, text: str, settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _description(self, key: CacheKey, text: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Say what a record says of a sentence besides the speech: fields of `Utterance`."""
         in_force = self._reader.in_force(settings)
         return {
