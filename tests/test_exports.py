@@ -93,6 +93,7 @@ async def test_a_store_comes_back_as_it_was(
     key = make_key("stereo")
     noise = replace(make_utterance(num_bytes=4000), seal=key.seal, num_channels=2, watermarked=True)
     await store.set(key, noise, ttl=6000)
+    await store.set(make_key("pinned"), said("Hi.", make_key("pinned"), pinned=True))
     before = await content(store)
     done = await export_store(store, tmp_path, format=form, index=index, wall_clock=clock)
     assert Exported(written=len(before)) == done

@@ -293,3 +293,13 @@ async def test_a_spreadsheet_may_have_its_ways(tmp_path: Path) -> None:
     await put(tmp_path / "index.csv", f"{';'.join(cells)}\r\n{';'.join(quoted)}\r\n".encode())
     assert ("replaced", "edited: model") == await take(tmp_path, store)
     assert '"sonic' == (await held(store)).model
+
+
+async def test_the_index_can_pin(tmp_path: Path) -> None:
+    """A recording is pinned by a TRUE in the index, which one from before pins does not have."""
+    store = await exported(tmp_path)
+    await edit(tmp_path, pinned="")
+    assert "unchanged" == (await take(tmp_path, store))[0]
+    await edit(tmp_path, pinned="TRUE")
+    assert ("replaced", "edited: pinned") == await take(tmp_path, store)
+    assert (await held(store)).pinned

@@ -139,6 +139,7 @@ async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
         ({"created_at": float("nan")}, "'created_at' is missing, or no number"),
         ({"created_at": 10**400}, "'created_at' is missing, or no number"),
         ({"watermarked": 1}, "'watermarked' is missing, or not of the type bool"),
+        ({"pinned": "no"}, "'pinned' is missing, or not of the type bool"),
         ({"duration": None}, "'duration' is missing, or no number"),
         ({"file": ["x"]}, "'file' is missing, or not of the type str"),
         ({"voice": {}}, "'voice' is missing, or not of the type str"),

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import CorruptRecordError, NewerRecordError, RecordError, Utterance, Word
-from pipecat_tts_cache.utterance import FORMAT_VERSION
+from pipecat_tts_cache.utterance import FORMAT_VERSION, PINNED_STOP, is_pinned
 
 HEAD = struct.Struct("<4sBBIII")
 AUDIO = bytes(range(256)) * 4
@@ -70,6 +70,7 @@ utterances = st.builds(
     expires_at=st.none() | st.floats(allow_infinity=False, allow_nan=False),
     text_digest=any_text,
     watermarked=st.booleans(),
+    pinned=st.booleans(),
 )
 
 
@@ -186,6 +187,27 @@ def test_records_of_this_version_are_read_for_ever() -> None:
         watermarked=True,
     )
     assert 86401.5 == Utterance.from_bytes(data).expires_at
+
+
+def test_only_what_is_pinned_says_so() -> None:
+    """The header begins with it, so that a few bytes tell; other records are as they were."""
+    plain, pinned = UTTERANCE.to_bytes(), replace(UTTERANCE, pinned=True).to_bytes()
+    header_size = HEAD.unpack_from(pinned)[3]
+    fields = msgpack.unpackb(pinned[HEAD.size : HEAD.size + header_size])
+    assert ("pinned", FIELDS.keys()) == (next(iter(fields)), fields.keys() - {"pinned"})
+    assert (False, True) == (is_pinned(plain), is_pinned(pinned[:PINNED_STOP]))
+    assert (False, True) == tuple(Utterance.from_bytes(one).pinned for one in (plain, pinned))
+    assert [False, False] == [is_pinned(b""), is_pinned(b"pinned" * 4)]
+
+
+def test_what_says_pinned_elsewhere_is_not() -> None:
+    """Neither a text that looks like the mark makes a pin, nor a mark in another place."""
+    text = "\xe6pinned\xc3" * 3
+    assert not is_pinned(replace(UTTERANCE, text=text, seal=text, service=text).to_bytes())
+    assert is_refused(record(msgpack.packb(FIELDS | {"pinned": True})))
+    for value in (False, 1, None, "yes"):
+        assert is_refused(record(msgpack.packb({"pinned": value} | FIELDS)))
+    assert not is_refused(record(msgpack.packb({"pinned": True} | FIELDS)))
 
 
 def test_too_much_text_is_not_written() -> None:
@@ -481,6 +503,7 @@ def test_what_is_said_does_not_quote_the_text() -> None:
         {"expires_at": float("nan")},
         {"text_digest": None},
         {"watermarked": 1},
+        {"pinned": 1},
     ],
     ids="-".join,
 )

@@ -74,6 +74,7 @@ utterances = st.builds(
     voice=st.none() | any_text,
     model=st.none() | any_text,
     watermarked=st.booleans(),
+    pinned=st.booleans(),
 )
 
 
@@ -447,6 +448,7 @@ def test_a_description_is_a_map_with_the_right_fields(description: bytes) -> Non
         {"audio": "1234"},
         {"self": 1},
         {"watermarked": 0},
+        {"pinned": True},
     ],
     ids=str,
 )

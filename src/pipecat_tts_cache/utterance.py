@@ -17,6 +17,8 @@ Layout of a record, all numbers little-endian::
     14      4     CRC-32 of everything but these four bytes
     18      …     header: a msgpack map of every field but the audio, and how long that is
     …       …     payload: the samples, PCM s16le, interleaved; or a FLAC or Ogg Opus file of them
+
+The header of what is pinned begins with "pinned", which that of all else does not hold.
 """
 
 import dataclasses
@@ -42,6 +44,11 @@ _MAX_HEADER = 1 << 20
 _MIN_WORD = 4
 """Bytes that a word takes at least in a header."""
 _PAYLOADS = tuple(Payload)
+_PINNED = "pinned"
+_PINNED_FIRST = b"\xa6pinned\xc3"
+"""What the header of something pinned begins with, behind the number of its fields."""
+PINNED_STOP = _HEAD.size + 3 + len(_PINNED_FIRST)
+"""Bytes of a record's beginning that tell whether it is pinned."""
 HEAD_SIZE = 4096
 """Bytes of a record's beginning that nearly always hold all of its header."""
 
@@ -81,6 +88,8 @@ class Utterance:
         voice: The voice, where the service has one.
         model: The model, where the service has one.
         watermarked: Whether the provider marks its audio, so that no lossy codec may touch it.
+        pinned: Whether it stands in for synthesis until it is taken away: no store of this library
+            evicts it, lets it expire or replaces it by what is not pinned.
     """
 
     audio: bytes
@@ -96,6 +105,7 @@ class Utterance:
     voice: str | None = None
     model: str | None = None
     watermarked: bool = False
+    pinned: bool = False
 
     @property
     def num_frames(self) -> int:
@@ -134,7 +144,7 @@ class Utterance:
             num_channels=self.num_channels,
             codec=lossless,
         )
-        fields = {name: getattr(self, name) for name in _FIELDS} | {"num_frames": self.num_frames}
+        fields = self._to_fields() | {"num_frames": self.num_frames}
         header = bytes(msgpack.packb(fields, unicode_errors="surrogatepass") or b"")
         if len(header) > _MAX_HEADER:
             raise RecordError(f"a header of {len(header)} bytes is too large for a record")
@@ -175,10 +185,14 @@ class Utterance:
             raise CorruptRecordError("there are more samples than the header says, or fewer")
         return utterance
 
+    def _to_fields(self) -> dict[str, Any]:
+        """Every field but the audio; first whether it is pinned, and only if it is."""
+        pinned = {_PINNED: True} if self.pinned else {}
+        return pinned | {name: getattr(self, name) for name in _FIELDS}
+
     @classmethod
     def _from_fields(cls, fields: dict[str, Any], audio: bytes) -> Self:
-        if fields.keys() != set(_FIELDS):
-            raise CorruptRecordError("the header has other fields than it should")
+        _check_names(fields, _FIELDS)
         try:
             words = tuple(Word(text, start, spaces) for text, start, spaces in fields.pop("words"))
         except (TypeError, ValueError):
@@ -215,10 +229,13 @@ class Utterance:
             and _is_time(self.created_at)
             and (self.expires_at is None or _is_time(self.expires_at))
             and isinstance(self.watermarked, bool)
+            and isinstance(self.pinned, bool)
         )
 
 
-_FIELDS = tuple(each.name for each in dataclasses.fields(Utterance) if each.name != "audio")
+_FIELDS = tuple(
+    each.name for each in dataclasses.fields(Utterance) if each.name not in ("audio", _PINNED)
+)
 
 
 def is_encoded(record: bytes) -> bool:
@@ -249,6 +266,18 @@ def head_size(head: bytes) -> int:
     return _HEAD.size + _unpack_head(head)[2]
 
 
+def is_pinned(head: bytes) -> bool:
+    """Tell whether a record is of something pinned.
+
+    Args:
+        head: The beginning of a record, or what else may be under a key.
+
+    Returns:
+        Whether it says so at its very beginning. All else about it is unchecked.
+    """
+    return _PINNED_FIRST in head[_HEAD.size : PINNED_STOP]
+
+
 def read_header(head: bytes) -> dict[str, Any]:
     """Read what a record says of its utterance, without the audio and unchecked.
 
@@ -256,8 +285,8 @@ def read_header(head: bytes) -> dict[str, Any]:
         head: The beginning of a record, at least `head_size` bytes.
 
     Returns:
-        The fields of the `Utterance` but its audio, and: "num_frames", samples of each channel;
-        "codec", how they are kept; "size", bytes of the whole record.
+        The fields of the `Utterance` but its audio, "pinned" only if it is, and: "num_frames",
+        samples of each channel; "codec", how they are kept; "size", bytes of the whole record.
 
     Raises:
         CorruptRecordError: If that is no record.
@@ -265,10 +294,20 @@ def read_header(head: bytes) -> dict[str, Any]:
     """
     _, flags, header_size, payload_size, _ = _unpack_head(head)
     fields = _unpack_header(memoryview(head)[_HEAD.size : _HEAD.size + header_size])
-    if fields.keys() != {*_FIELDS, "num_frames"} or flags >= len(_PAYLOADS):
-        raise CorruptRecordError("the header has other fields than it should")
+    _check_names(fields, (*_FIELDS, "num_frames"))
+    if flags >= len(_PAYLOADS):
+        raise CorruptRecordError(f"no such format: flags {flags}")
     size = _HEAD.size + header_size + payload_size
     return fields | {"codec": _PAYLOADS[flags], "size": size}
+
+
+def _check_names(fields: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Make sure that a header has its fields: these, and first whether it is pinned, if it is."""
+    rest = list(fields)
+    if rest[:1] == [_PINNED] and fields[_PINNED] is True:
+        del rest[0]
+    if set(rest) != set(names):
+        raise CorruptRecordError("the header has other fields than it should")
 
 
 def _is_word(word: object) -> bool:

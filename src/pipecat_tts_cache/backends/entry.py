@@ -54,6 +54,7 @@ class Entry:
         service: The name of the TTS service class.
         voice: The voice, where the service has one.
         model: The model, where the service has one.
+        pinned: Whether it is never evicted, nor replaced by what is not pinned.
     """
 
     key: CacheKey
@@ -71,6 +72,7 @@ class Entry:
     service: str
     voice: str | None
     model: str | None
+    pinned: bool = False
 
     @classmethod
     def of(
@@ -114,6 +116,7 @@ class Entry:
             service=utterance.service,
             voice=utterance.voice,
             model=utterance.model,
+            pinned=utterance.pinned,
         )
 
     @classmethod
@@ -160,6 +163,7 @@ class Entry:
                 service=header["service"],
                 voice=header["voice"],
                 model=header["model"],
+                pinned=header.get("pinned", False),
             )
         except (TypeError, ValueError, ZeroDivisionError, OverflowError):
             raise CorruptRecordError("the header's values make no sense") from None

@@ -194,7 +194,7 @@ def _read(path: Path, line: Line) -> tuple[Utterance, str]:
     return utterance, edits
 
 
-_OURS = ("words", "voice", "model", "service", "created_at", "expires_at")
+_OURS = ("words", "voice", "model", "service", "pinned", "created_at", "expires_at")
 
 
 def _untouched(path: Path, key: CacheKey) -> Utterance | None:

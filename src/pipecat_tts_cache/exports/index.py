@@ -32,11 +32,12 @@ Row = dict[str, Any]
 COLUMNS = (
     *("text", "file", "duration", "voice", "model", "service", "words", "namespace", "digest"),
     *("sample_rate", "num_channels", "created_at", "expires_at", "text_digest", "watermarked"),
-    "original",
+    *("pinned", "original"),
 )
+_YES_OR_NO = ("watermarked", "pinned")
 _NOT_TEXT = {
     *("duration", "words", "sample_rate", "num_channels", "created_at", "expires_at"),
-    "watermarked",
+    *_YES_OR_NO,
 }
 _MAX_SIZE = 1 << 28
 _MAX_CELL = 131_072
@@ -98,6 +99,7 @@ def make_row(entry: Entry, utterance: Utterance, *, duration: float, file: str) 
         "expires_at": entry.expires_at,
         "text_digest": utterance.text_digest,
         "watermarked": utterance.watermarked,
+        "pinned": utterance.pinned,
         "original": _original(utterance.text, utterance.words),
     }
 
@@ -136,6 +138,7 @@ def read_row(row: Row) -> Line:
         "expires_at": None if expires_at is None else _number(row, "expires_at"),
         "text_digest": _checked(row, "text_digest", str, optional=True) or "",
         "watermarked": _checked(row, "watermarked", bool),
+        "pinned": _checked(row, "pinned", bool, optional=True) or False,
     }
     return Line(
         file=_checked(row, "file", str),
@@ -290,7 +293,7 @@ def _read_cell(name: str, cell: str) -> Any:
     if name not in _NOT_TEXT and not cell.startswith('"'):
         return cell
     try:
-        return json.loads(cell.lower() if name == "watermarked" else cell)
+        return json.loads(cell.lower() if name in _YES_OR_NO else cell)
     except (ValueError, RecursionError):
         return cell
 

@@ -16,15 +16,16 @@ It begins with the version of this format and the CRC-32 of the file, in eight h
 of all its bytes, with zeros ("0", as a character) in place of the digits, and in an Ogg file with
 NUL bytes in place of the checksum of the page around them. So damage anywhere is found without
 decoding anything, and it makes no difference which decoder reads the file. Then come the namespace,
-the number of samples of each channel, and all fields of the `Utterance` but its audio.
+the number of samples of each channel, and all fields of the `Utterance` but its audio; "pinned" is
+there only where it is true.
 
 A file is read with nothing but `json`, `zlib` and libsndfile; nothing in it is ever executed.
 """
 
-import dataclasses
 import json
 import re
 import zlib
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from pipecat_tts_cache.codec import Codec, Payload, decode, takes, write_sound
@@ -58,7 +59,6 @@ _MAX_IN_OPUS = 48_000
 _MAX_TITLE = 200
 _MIXED_UP = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """Two lone surrogates in a row: JSON gives back one character for them."""
-_FIELDS = tuple(each.name for each in dataclasses.fields(Utterance) if each.name != "audio")
 _DAMAGED = (TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -148,7 +148,7 @@ def from_sound_file(file: bytes) -> tuple[str, Utterance]:
             audio = decode(file, num_frames=head.num_frames, **shape)
     except ValueError as error:
         raise CorruptRecordError(str(error)) from None
-    utterance = dataclasses.replace(fields, audio=audio)
+    utterance = replace(fields, audio=audio)
     if not utterance.is_sound() or utterance.num_frames != head.num_frames:
         raise CorruptRecordError("there are more samples than the file says, or fewer")
     return head.namespace, utterance
@@ -206,7 +206,7 @@ def _describe(utterance: Utterance, namespace: str) -> bytes:
         "crc32": _NO_CRC,
         "namespace": namespace,
         "num_frames": utterance.num_frames,
-        **{name: getattr(utterance, name) for name in _FIELDS},
+        **utterance._to_fields(),
     }
     texts = (each for each in fields.values() if isinstance(each, str))
     if any(map(_MIXED_UP.search, (*texts, *(word.text for word in utterance.words)))):
