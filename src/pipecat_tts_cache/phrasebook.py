@@ -90,6 +90,8 @@ class Phrasebook:
             self.stats.bypassed[Bypass.NO_KEY] += 1
             self._say("key", f"{error}; sentences are spoken live. Pass what it stands for instead")
             return None
+        model = self._reader.in_force({"model": settings.get("model")})["model"]
+        self.stats.model = _as_text(model)
         key = CacheKey(self.options.namespace, digest)
         if self.rehearsal is not None and self.rehearsal.asked is not None:
             self.rehearsal.asked.append(Asked(key, text, self._description(key, text, settings)))
@@ -292,6 +294,7 @@ class Phrasebook:
         """Let pending writes end."""
         if self._store is not None:
             await self._store.drain()
+        self.stats.tell()
 
     def _description(self, key: CacheKey, text: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Say what a record says of a sentence besides the speech: fields of `Utterance`."""

@@ -7,11 +7,13 @@
 """Counters, and what they add up to."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from statistics import median, quantiles
 from typing import Any
+
+from loguru import logger
 
 _LOOKUPS_KEPT = 1000
 _TAGS_KEPT = 100
@@ -122,12 +124,42 @@ class Tally:
             self.characters_synthesized += characters
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A sentence that was counted.
+
+    Parameters:
+        hit: Whether it is replayed.
+        characters: Length of its text.
+        seconds: Length of the audio that is replayed, in seconds; None if it is spoken live.
+        lookup_seconds: How long the look-up took that found it; None if none did.
+        tag: What else it is counted under.
+        model: The model in force.
+        context_id: The audio context that it is heard in; None for the one that is spoken in now.
+    """
+
+    hit: bool
+    characters: int
+    seconds: float | None = None
+    lookup_seconds: float | None = None
+    tag: str | None = None
+    model: str | None = None
+    context_id: str | None = None
+
+
 class CacheStats(Tally):
     """What one cached service has done so far."""
 
     def __init__(self) -> None:
         """Start at zero."""
         super().__init__()
+        self.model: str | None = None
+        """The model in force, for what is counted from now on."""
+        self.listeners: list[Callable[[Counted | None], None]] = []
+        """Told of each sentence, and with None that something else may have been counted."""
+        self.lookups = 0
+        self._found_in: float | None = None
+        self._listener_failed = False
         self.tags: dict[str, Tally] = {}
         self.bypassed: Counter[Bypass] = Counter()
         self.seconds_from_cache = 0.0
@@ -139,33 +171,94 @@ class CacheStats(Tally):
         self.lookups_skipped = 0
         self.lookup_seconds: deque[float] = deque(maxlen=_LOOKUPS_KEPT)
 
-    def hit(self, characters: int, seconds: float, *, tag: str | None = None) -> None:
+    def hit(
+        self,
+        characters: int,
+        seconds: float,
+        *,
+        tag: str | None = None,
+        context_id: str | None = None,
+    ) -> None:
         """Count a sentence that is replayed.
 
         Args:
             characters: Length of its text.
             seconds: Length of its audio.
             tag: What else to count it under.
+            context_id: The audio context that it is heard in, if not the one spoken in now.
         """
         self.seconds_from_cache += seconds
-        for tally in self._tallies(tag):
-            tally.count(characters, hit=True)
+        found_in, self._found_in = self._found_in, None
+        self._count(
+            Counted(
+                hit=True,
+                characters=characters,
+                seconds=seconds,
+                lookup_seconds=found_in,
+                tag=self._known(tag),
+                model=self.model,
+                context_id=context_id,
+            )
+        )
 
-    def miss(self, characters: int, *, tag: str | None = None) -> None:
+    def miss(
+        self, characters: int, *, tag: str | None = None, context_id: str | None = None
+    ) -> None:
         """Count a sentence that is spoken live.
 
         Args:
             characters: Length of its text.
             tag: What else to count it under.
+            context_id: The audio context that it is heard in, if not the one spoken in now.
         """
-        for tally in self._tallies(tag):
-            tally.count(characters, hit=False)
+        self._count(
+            Counted(
+                hit=False,
+                characters=characters,
+                tag=self._known(tag),
+                model=self.model,
+                context_id=context_id,
+            )
+        )
 
-    def _tallies(self, tag: str | None) -> list[Tally]:
-        if tag is None:
-            return [self]
-        name = tag if tag in self.tags or len(self.tags) < _TAGS_KEPT else _OTHER_TAGS
-        return [self, self.tags.setdefault(name, Tally())]
+    def looked_up(self, seconds: float, *, found: bool) -> None:
+        """Note how long a look-up took.
+
+        Args:
+            seconds: The time in seconds.
+            found: Whether something was found, which is counted next.
+        """
+        self.lookups += 1
+        self.lookup_seconds.append(seconds)
+        self._found_in = seconds if found else None
+
+    def tell(self, counted: Counted | None = None) -> None:
+        """Tell who listens that something was counted. What goes wrong there stays there.
+
+        Args:
+            counted: The sentence, or None for anything else.
+        """
+        for listener in self.listeners:
+            try:
+                listener(counted)
+            except Exception as error:
+                if not self._listener_failed:
+                    self._listener_failed = True
+                    name = type(error).__name__
+                    logger.warning(f"TTS cache: telling what was counted failed ({name}).")
+
+    def _known(self, tag: str | None) -> str | None:
+        """Keep the number of tags within its bound."""
+        if tag is None or tag in self.tags or len(self.tags) < _TAGS_KEPT:
+            return tag
+        return _OTHER_TAGS
+
+    def _count(self, counted: Counted) -> None:
+        self.count(counted.characters, hit=counted.hit)
+        if counted.tag is not None:
+            tally = self.tags.setdefault(counted.tag, Tally())
+            tally.count(counted.characters, hit=counted.hit)
+        self.tell(counted)
 
     def as_dict(self, *, enabled: bool, backend: Mapping[str, Any] | None) -> dict[str, Any]:
         """Add up; see `TTSCacheMixin.get_cache_stats` for the fields.

@@ -77,6 +77,7 @@ class Store:
             self._stats.lookups_skipped += 1
             return None
         began = self._clock()
+        utterance = None
         try:
             utterance = await self._get(key)
         except BackendUnavailableError as error:
@@ -90,7 +91,7 @@ class Store:
             self._failed("look-ups", error)
             return None
         finally:
-            self._stats.lookup_seconds.append(self._clock() - began)
+            self._stats.looked_up(self._clock() - began, found=utterance is not None)
         self._breaker.succeeded()
         if utterance is None or _is_what_was_asked_for(utterance, key):
             return utterance
@@ -136,7 +137,7 @@ class Store:
             self._say("writes", "writes are slower than speech; some sentences are not stored")
             return
         task = self._behind_speech(self._write(key, make, ttl, regret), of)
-        task.add_done_callback(self._count_cancelled)
+        task.add_done_callback(self._count_ended)
 
     def cancel(self, of: Hashable) -> None:
         """Cancel the writes that are still pending.
@@ -212,9 +213,10 @@ class Store:
         task.add_done_callback(lambda done: self._writes.pop(done, None))
         return task
 
-    def _count_cancelled(self, write: asyncio.Task[None]) -> None:
+    def _count_ended(self, write: asyncio.Task[None]) -> None:
         if write.cancelled():
             self._stats.not_stored[NotStored.INTERRUPTED] += 1
+        self._stats.tell()
 
     async def _write(
         self,
