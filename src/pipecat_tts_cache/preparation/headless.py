@@ -11,7 +11,7 @@ so that every sentence has the key that it has in a call.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +19,17 @@ from typing import Any
 from pipecat.frames.frames import (
     EndFrame,
     Frame,
+    InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
     TTSSpeakFrame,
+    TTSUpdateSettingsFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
@@ -99,9 +102,29 @@ class HeadlessVoice:
         self._said += 1
         self.hangs = True
         through = self._nobody.marks[self._said] = asyncio.Event()
-        turn = [LLMFullResponseStartFrame(), LLMTextFrame(text), LLMFullResponseEndFrame()]
         try:
-            for frame in [*(turn if as_turn else [TTSSpeakFrame(text)]), _Mark(self._said)]:
+        turn = [LLMFullResponseStartFrame(), LLMTextFrame(text), LLMFullResponseEndFrame()]
+        await self._get_through(turn if as_turn else [TTSSpeakFrame(text)], patience)
+
+    async def update(self, delta: TTSSettings, *, patience: float) -> None:
+        """Change settings of the service, as in a call, and wait until it has them.
+
+        Args:
+            delta: The settings that change.
+            patience: Seconds to wait.
+
+        Raises:
+            PipelineEndedError: If the pipeline ends first.
+            TimeoutError: If it takes longer.
+        """
+        await self._get_through([TTSUpdateSettingsFrame(delta=delta)], patience)
+
+    async def interrupt(self) -> None:
+        """Interrupt what it says: that is through soon, and the next can be said."""
+        await self._worker.queue_frame(InterruptionFrame())
+
+    async def _get_through(self, frames: Sequence[Frame], patience: float) -> None:
+            for frame in [*frames, _Mark(self._said)]:
                 await self._worker.queue_frame(frame)
             await _come(through, self._run, within=patience)
             self.hangs = False
