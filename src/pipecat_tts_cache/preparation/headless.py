@@ -99,10 +99,6 @@ class HeadlessVoice:
             PipelineEndedError: If the pipeline ends first, as it does on a fatal error.
             TimeoutError: If it takes longer.
         """
-        self._said += 1
-        self.hangs = True
-        through = self._nobody.marks[self._said] = asyncio.Event()
-        try:
         turn = [LLMFullResponseStartFrame(), LLMTextFrame(text), LLMFullResponseEndFrame()]
         await self._get_through(turn if as_turn else [TTSSpeakFrame(text)], patience)
 
@@ -124,6 +120,10 @@ class HeadlessVoice:
         await self._worker.queue_frame(InterruptionFrame())
 
     async def _get_through(self, frames: Sequence[Frame], patience: float) -> None:
+        self._said += 1
+        self.hangs = True
+        through = self._nobody.marks[self._said] = asyncio.Event()
+        try:
             for frame in [*frames, _Mark(self._said)]:
                 await self._worker.queue_frame(frame)
             await _come(through, self._run, within=patience)
