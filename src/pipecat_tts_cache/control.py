@@ -87,9 +87,13 @@ AS_USUAL = CacheControl()
 class Controls:
     """What holds at the moment: blocks of code, and the frame that is spoken."""
 
-    def __init__(self) -> None:
-        """Start with nothing out of the usual."""
-        self._open: list[CacheControl] = []
+    def __init__(self, always: CacheControl | None = None) -> None:
+        """Start.
+
+        Args:
+            always: What holds for good; None for nothing out of the usual.
+        """
+        self._open: list[CacheControl] = [] if always is None else [always]
 
     @property
     def now(self) -> CacheControl:

@@ -113,6 +113,8 @@ class Flight:
         self.waiting: list[Turn] = []
         """The turns with a sentence that waits until it may be sent."""
         self._wanted_empty = 0
+        self.before_asking: Callable[[], None] = lambda: None
+        """Called when live speech is about to ask the provider for something."""
 
     def __iter__(self) -> Iterator[LiveSentence]:
         return iter(list(self._under_way))
@@ -145,6 +147,7 @@ class Flight:
         Args:
             turn: The turn it is for.
         """
+        self.before_asking()
         self.waiting.append(turn)
         try:
             await self._fewer_than(self._profile.in_flight)

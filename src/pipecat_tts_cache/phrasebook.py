@@ -97,6 +97,29 @@ class Phrasebook:
             self.rehearsal.asked.append(Asked(key, text, self._description(key, text, settings)))
         return key
 
+    def share(self, other: "Phrasebook") -> None:
+        """Heed what another service is told, now and later: its options and what is personal.
+
+        Args:
+            other: The book of a service with the same store.
+        """
+        self.options, self.guard = other.options, other.guard
+
+    async def fingerprint(self, settings: Mapping[str, Any], sample_rate: int) -> str | None:
+        """Tell apart the states of services in which their sentences have different keys.
+
+        Args:
+            settings: The settings of the service at this moment.
+            sample_rate: Its sample rate, in Hz.
+
+        Returns:
+            The same for the same keys; None if its sentences have none.
+        """
+        try:
+            return await self._digest("", settings, sample_rate)
+        except UncacheableError:
+            return None
+
     def note_settings(self, settings: Mapping[str, Any]) -> None:
         """Note the settings in force, before they change.
 

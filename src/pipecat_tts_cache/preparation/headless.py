@@ -38,6 +38,9 @@ from pipecat_tts_cache.preparation.loudspeaker import LastingFrame, listeners
 _START_SECONDS = 30.0
 _END_SECONDS = 5.0
 
+TUNE = "_tts_cache_tune"
+"""What a service has under this name is awaited with its voice before it says anything."""
+
 
 @dataclass
 class _Mark(LastingFrame):
@@ -162,7 +165,10 @@ async def headless(
     run, started = await launch(worker)
     try:
         await _come(started, run, within=_START_SECONDS)
-        yield (voice := HeadlessVoice(worker, run, nobody))
+        voice = HeadlessVoice(worker, run, nobody)
+        if (tune := getattr(service, TUNE, None)) is not None:
+            await tune(voice)
+        yield voice
         if not voice.hangs:  # behind an end that does not get through, nothing else would
             await worker.queue_frame(EndFrame())
             await asyncio.wait([run], timeout=_END_SECONDS)
