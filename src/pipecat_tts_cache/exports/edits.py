@@ -14,12 +14,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from pipecat_tts_cache.backends.entry import CacheKey
-from pipecat_tts_cache.errors import CorruptRecordError, MissingExtraError, NewerRecordError
+from pipecat_tts_cache.errors import CorruptRecordError, NewerRecordError
 from pipecat_tts_cache.exports.index import Line, Row, find_index, read_index, read_row
 from pipecat_tts_cache.exports.names import tag_in, tag_of
 from pipecat_tts_cache.sound.file import from_sound_file
-from pipecat_tts_cache.sound.loading import MAX_SECONDS, load_audio_file
-from pipecat_tts_cache.sound.plain import load_plain_audio
+from pipecat_tts_cache.sound.plain import load_audio
 from pipecat_tts_cache.utterance import Utterance, Word
 
 _MAX_SIZE = 1 << 28
@@ -208,17 +207,10 @@ def _untouched(path: Path, key: CacheKey) -> Utterance | None:
 
 def _read_edited(path: Path, line: Line) -> tuple[Utterance, str]:
     fields = line.fields
-    audio = _load(path, fields["sample_rate"], fields["num_channels"])
+    audio = load_audio(path, fields["sample_rate"], fields["num_channels"])
     utterance = Utterance(audio=audio, seal=line.key.seal, **fields)
     words, what = _fit(line, utterance.duration)
     return replace(utterance, words=words), f"its sound was edited{what}"
-
-
-def _load(path: Path, sample_rate: int, num_channels: int) -> bytes:
-    try:
-        return load_audio_file(path, sample_rate, num_channels)
-    except MissingExtraError:
-        return load_plain_audio(path, sample_rate, num_channels, max_seconds=MAX_SECONDS)
 
 
 def _fit(line: Line, duration: float) -> tuple[tuple[Word, ...], str]:

@@ -10,12 +10,34 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pipecat_tts_cache.errors import MissingExtraError
 from pipecat_tts_cache.sound.ends import ends_early
-from pipecat_tts_cache.sound.loading import MAX_RATE, MIN_RATE
+from pipecat_tts_cache.sound.loading import MAX_RATE, MAX_SECONDS, MIN_RATE, load_audio_file
+from pipecat_tts_cache.sound.samples import resample, to_pcm
 
 _FORMATS = {"WAV", "WAVEX", "FLAC"}
 _STEREO = 2
-_FULL_SCALE = 32768
+
+
+def load_audio(path: str | os.PathLike[str], sample_rate: int, num_channels: int) -> bytes:
+    """Read the sound of a file: any where the extra `audio` is, else WAV or FLAC. It blocks.
+
+    Args:
+        path: The file.
+        sample_rate: The rate to resample to, in Hz.
+        num_channels: 1 to mix to mono, 2 for stereo.
+
+    Returns:
+        PCM s16le, channels interleaved.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it holds no sound, is damaged or too long, or of an impossible form.
+    """
+    try:
+        return load_audio_file(path, sample_rate, num_channels)
+    except MissingExtraError:
+        return load_plain_audio(path, sample_rate, num_channels, max_seconds=MAX_SECONDS)
 
 
 def load_plain_audio(
@@ -64,8 +86,7 @@ def load_plain_audio(
             samples = np.repeat(samples, num_channels, axis=1)
         else:
             raise ValueError(f"{name!r} cannot be read: it has {samples.shape[1]} channels")
-    scaled = np.rint(_resampled(samples, rate, sample_rate) * _FULL_SCALE)
-    return bytes(np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes())
+    return to_pcm(resample(samples, rate, sample_rate))
 
 
 def _check(file: Any, name: str, max_seconds: float) -> None:
@@ -79,15 +100,3 @@ def _check(file: Any, name: str, max_seconds: float) -> None:
         raise ValueError(f"{name!r} cannot be read: it is longer than {max_seconds:g} s")
     if not file.frames:
         raise ValueError(f"{name!r} cannot be read: there is no sound in it")
-
-
-def _resampled(samples: Any, source: int, target: int) -> Any:
-    if source == target:
-        return samples
-    try:
-        import soxr  # noqa: PLC0415 - on first use
-    except ImportError:
-        raise ValueError(
-            f"{source} Hz cannot be made {target} Hz without pip install 'pipecat-tts-cache[audio]'"
-        ) from None
-    return soxr.resample(samples, source, target)
