@@ -55,12 +55,14 @@ if TYPE_CHECKING:
     )
     from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
     from pipecat_tts_cache.mixin import TTSCacheMixin
+    from pipecat_tts_cache.preparation.pinning import Pinned, pin, unpin
     from pipecat_tts_cache.preparation.warming import Line, Outcome, Warmed, is_warm, warm
     from pipecat_tts_cache.sound.loading import load_audio_file
 
 _HEAVY = {
     "sound.loading": ("load_audio_file",),
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
+    "preparation.pinning": ("Pinned", "pin", "unpin"),
     "preparation.warming": ("Line", "Outcome", "Warmed", "is_warm", "warm"),
 }
 """What is imported on first use, by its module; the stores are `backends`' own business."""
@@ -90,6 +92,7 @@ __all__ = [
     "Note",
     "ObjectStoreCacheBackend",
     "Outcome",
+    "Pinned",
     "PostgresCacheBackend",
     "Purged",
     "RecordError",
@@ -112,7 +115,9 @@ __all__ = [
     "list_entries",
     "load_audio_file",
     "open_backend",
+    "pin",
     "purge",
+    "unpin",
     "warm",
 ]
 
