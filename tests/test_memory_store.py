@@ -242,6 +242,7 @@ async def test_statistics() -> None:
         "bytes": 2 * utterance.size,
         "namespaces": 2,
         "max_size": 3,
+        "pinned": 0,
         "max_bytes": 100_000,
         "hits": 2,
         "misses": 1,

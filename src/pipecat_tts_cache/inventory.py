@@ -47,6 +47,7 @@ class Selection:
         secret: The `cache_secret` of the services that spoke it, if they have one.
         older_than: Seconds since it was recorded, at least.
         unused_for: Seconds since it was last looked up, at least.
+        pinned: Whether it is pinned. None is for both, but what is pinned is only purged by True.
 
     Raises:
         TypeError: If a value has the wrong type.
@@ -61,6 +62,7 @@ class Selection:
     secret: str | bytes | None = None
     older_than: float | None = None
     unused_for: float | None = None
+    pinned: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("namespace", "service", "voice", "model", "text"):
@@ -68,6 +70,8 @@ class Selection:
                 raise TypeError(f"{name} must be a string, not {type(value).__name__}")
         if not isinstance(self.secret, str | bytes | None):
             raise TypeError(f"secret must be a string or bytes, not {type(self.secret).__name__}")
+        if not isinstance(self.pinned, bool | None):
+            raise TypeError(f"pinned must be a bool, not {type(self.pinned).__name__}")
         if self.secret is not None and self.text is None:
             raise ValueError("a secret is for finding a text: give the text, too")
         for name in ("older_than", "unused_for"):
@@ -97,11 +101,13 @@ class Purged:
         entries: How many utterances.
         size: Bytes that they took in the store.
         duration: Seconds of speech.
+        spared: Pinned utterances that would fit, and stay.
     """
 
     entries: int = 0
     size: int = 0
     duration: float = 0.0
+    spared: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +168,8 @@ async def purge(
 ) -> Purged:
     """Remove what fits a selection, and beside it whatever has expired and is still there.
 
+    What is pinned stays, unless the selection says ``pinned=True``.
+
     Args:
         backend: The store.
         selection: What to remove.
@@ -177,15 +185,49 @@ async def purge(
     """
     if selection.is_everything:
         raise ValueError("this would remove everything: say what to purge, or call clear()")
+    return await remove_entries(
+        backend,
+        selection,
+        spares_pins=not selection.pinned,
+        dry_run=dry_run,
+        wall_clock=wall_clock,
+    )
+
+
+async def remove_entries(
+    backend: CacheBackend,
+    selection: Selection,
+    *,
+    spares_pins: bool = False,
+    dry_run: bool = False,
+    wall_clock: Callable[[], float] = time.time,
+) -> Purged:
+    """Remove what fits a selection, and beside it whatever has expired and is still there.
+
+    Args:
+        backend: The store.
+        selection: What to remove.
+        spares_pins: Whether what is pinned stays.
+        dry_run: Whether only to count.
+        wall_clock: Tells the time in seconds since the Unix epoch.
+
+    Returns:
+        What was removed, or would be, without what had expired.
+
+    Raises:
+        BackendError: If the store fails, or cannot tell what was asked for.
+    """
     if not dry_run:
         await backend.sweep(selection.namespace)
-    entries, size, duration = 0, 0, 0.0
+    entries, size, duration, spared = 0, 0, 0.0, 0
     async for batch in _batches(list_entries(backend, selection, wall_clock=wall_clock), _BATCH):
-        size += sum(entry.size for entry in batch)
-        duration += sum(entry.duration for entry in batch)
-        keys = [entry.key for entry in batch]
+        doomed = [entry for entry in batch if not (spares_pins and entry.pinned)]
+        spared += len(batch) - len(doomed)
+        size += sum(entry.size for entry in doomed)
+        duration += sum(entry.duration for entry in doomed)
+        keys = [entry.key for entry in doomed]
         entries += len(keys) if dry_run else await backend.delete_many(keys)
-    return Purged(entries=entries, size=size, duration=duration)
+    return Purged(entries=entries, size=size, duration=duration, spared=spared)
 
 
 async def delete_text(
@@ -195,7 +237,7 @@ async def delete_text(
     secret: str | bytes | None = None,
     dry_run: bool = False,
 ) -> Purged:
-    """Erase a sentence: every record of it, in every namespace, voice and setting.
+    """Erase a sentence: every record of it, in every namespace, voice and setting, pins too.
 
     Args:
         backend: The store.
@@ -210,7 +252,7 @@ async def delete_text(
     Raises:
         BackendError: If the store fails. Then something may be left: erase again.
     """
-    return await purge(backend, Selection(text=text, secret=secret), dry_run=dry_run)
+    return await remove_entries(backend, Selection(text=text, secret=secret), dry_run=dry_run)
 
 
 async def copy_store(
@@ -317,6 +359,7 @@ def _matcher(selection: Selection, now: float) -> Callable[[Entry], bool]:
             selection.service in (None, entry.service)
             and selection.voice in (None, entry.voice)
             and selection.model in (None, entry.model)
+            and selection.pinned in (None, entry.pinned)
             and (says is None or says(entry))
             and (born is None or entry.created_at <= born)
             and (used is None or _last_use(entry) <= used)

@@ -73,6 +73,12 @@ class CacheBackend(ABC):
     The word counts for the very class that gives it: a subclass has to give it for itself.
     """
 
+    keeps_pins: bool = False
+    """Whether this store spares what is pinned, as told at `set`.
+
+    One that does not know of pins keeps them like anything else.
+    """
+
     @abstractmethod
     async def get(self, key: CacheKey) -> Utterance | None:
         """Look an utterance up.
@@ -88,10 +94,14 @@ class CacheBackend(ABC):
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
         """Keep an utterance, in place of what was there.
 
+        A store that says `keeps_pins` keeps an utterance that is `pinned` until it is deleted or
+        cleared: it does not evict it, lets no time to live end it, and refuses what would replace
+        it and is not pinned.
+
         Args:
             key: Where to keep it.
             utterance: What to keep.
-            ttl: Seconds after which it is forgotten, or None to keep it.
+            ttl: Seconds after which it is forgotten, or None to keep it. What is pinned is kept.
 
         Returns:
             Whether it was kept. A store may refuse, for instance what is larger than its bound.

@@ -16,9 +16,11 @@ from typing import Any
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.eviction import (
     HEAP_SLACK,
+    PINNED,
     Eviction,
     EvictionQueue,
     UsesOfTheGone,
+    must_stay,
     priority,
 )
 from pipecat_tts_cache.checks import check_choice, check_positive_int, check_ttl
@@ -67,6 +69,7 @@ class MemoryCacheBackend(CacheBackend):
     """
 
     heeds_cancellation = True
+    keeps_pins = True
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class MemoryCacheBackend(CacheBackend):
         self._gone: UsesOfTheGone[CacheKey] = UsesOfTheGone()
         self._deadlines: list[tuple[float, int, CacheKey]] = []
         self._bytes = 0
+        self._pinned = 0
         self._floor = 0.0
         self._turn = 0
         self._hits = 0
@@ -141,8 +145,9 @@ class MemoryCacheBackend(CacheBackend):
             ttl: Seconds after which it is forgotten, or None to keep it.
 
         Returns:
-            False, with all that is kept unchanged, if it is larger than `max_bytes`, or if only
-            what is worth more could make room for it; else True.
+            False, with all that is kept unchanged, if it is larger than `max_bytes`, if only what
+            is worth more or pinned could make room for it, or if something pinned is there and it
+            is not; else True.
 
         Raises:
             TypeError: If `ttl` is no number.
@@ -150,16 +155,17 @@ class MemoryCacheBackend(CacheBackend):
         """
         seconds = check_ttl(ttl)
         size = utterance.size
-        if size > self._max_bytes:
-            self._refused += 1
-            return False
         now = self._drop_expired()
         before = self._kept.get(key)
+        would_unpin = before is not None and before.utterance.pinned and not utterance.pinned
+        if size > self._max_bytes or would_unpin:
+            self._refused += 1
+            return False
         self._turn += 1
         entry = _Kept(
             utterance,
             size=size,
-            deadline=_NEVER if seconds is None else now + seconds,
+            deadline=_NEVER if seconds is None or utterance.pinned else now + seconds,
             number=self._turn,
             uses=before.uses if before else self._gone.take(key) + 1,
             used_at=self._wall_clock(),
@@ -222,6 +228,7 @@ class MemoryCacheBackend(CacheBackend):
 
             - entries: Utterances it holds, not counting expired ones.
             - bytes: What they take, by `Utterance.size`.
+            - pinned: How many of them are pinned.
             - namespaces: How many namespaces they belong to.
             - max_size: The most entries it may hold.
             - max_bytes: The most bytes it may hold.
@@ -229,13 +236,14 @@ class MemoryCacheBackend(CacheBackend):
             - misses: Look-ups that did not.
             - evictions: Utterances dropped to make room for others.
             - expirations: Utterances dropped because their time was over.
-            - refused: Utterances not taken because they are larger than `max_bytes`, or worth less
-              than some that would have had to go.
+            - refused: Utterances not taken because they are larger than `max_bytes`, worth less
+              than some that would have had to go, or would have replaced a pinned one.
         """
         self._drop_expired()
         return {
             "entries": len(self._kept),
             "bytes": self._bytes,
+            "pinned": self._pinned,
             "namespaces": len(self._namespaces),
             "max_size": self._max_size,
             "max_bytes": self._max_bytes,
@@ -315,8 +323,9 @@ class MemoryCacheBackend(CacheBackend):
             victims.append(victim)
             if victim[1] == key:
                 continue
-            if victim[0] > worth:
-                self._floor = worth  # or old favourites would stay for ever
+            if must_stay(victim[0], worth):
+                if victim[0] < PINNED:
+                    self._floor = worth  # or old favourites would stay for ever
                 self._spare(victims)
                 if before is None:
                     self._gone.add(key, entry.uses)
@@ -344,6 +353,7 @@ class MemoryCacheBackend(CacheBackend):
         self._kept[key] = entry
         self._queue.add(key, self._worth(entry), entry.number)
         self._bytes += entry.size
+        self._pinned += entry.utterance.pinned
         if entry.deadline < _NEVER:
             heapq.heappush(self._deadlines, (entry.deadline, entry.number, key))
 
@@ -352,6 +362,7 @@ class MemoryCacheBackend(CacheBackend):
         if entry is None:
             return False
         self._bytes -= entry.size
+        self._pinned -= entry.utterance.pinned
         namespace = self._namespaces[key.namespace]
         del namespace[key]
         if not namespace:
@@ -387,6 +398,7 @@ class MemoryCacheBackend(CacheBackend):
             uses=entry.uses,
             size=entry.size,
             now=entry.turn,
+            pinned=entry.utterance.pinned,
         )
 
     def _rank(self, key: CacheKey) -> tuple[float, int] | None:

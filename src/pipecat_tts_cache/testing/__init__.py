@@ -79,7 +79,8 @@ _MODULES = {
 }
 
 if "pytest" in sys.modules:  # so that an assert that fails says what was compared
-    sys.modules["pytest"].register_assert_rewrite("pipecat_tts_cache.testing.store_contract")
+    for contract in ("store_contract", "pin_contract"):
+        sys.modules["pytest"].register_assert_rewrite(f"{__name__}.{contract}")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,9 +24,7 @@ time in whole seconds sets `short_ttl` to 1; one that refuses what is too large 
 # ruff: noqa: S101, PLR2004 - these are tests
 
 import asyncio
-import hashlib
 import json
-import random
 import time
 from dataclasses import replace
 from itertools import product
@@ -35,71 +33,15 @@ from typing import ClassVar
 import pytest
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
+from pipecat_tts_cache.testing.pin_contract import PinContract
+from pipecat_tts_cache.testing.samples import NAMESPACES, make_key, make_utterance
 from pipecat_tts_cache.utterance import Utterance, Word
 
-NAMESPACES = (
-    "",
-    " ",
-    "a",
-    "A",
-    "a:b",
-    "a:b:c",
-    "a*",
-    "a?",
-    "[a]",
-    "{a}",
-    "a%3Ab",
-    "a%253Ab",
-    "a/b",
-    "../a",
-    "a\\b",
-    "a'b\"c",
-    "a\x00",
-    "\x00",
-    "a\r\nb",
-    "%",
-    "_",
-    "é",  # one code point, and below it the same letter as two
-    "e\N{COMBINING ACUTE ACCENT}",
-    "客户",
-    "\N{PARROT}",
-    "\ud800",
-    "None",
-    "a" * 10_000,
-    "a" * 10_001,
-)
-"""Namespaces that a careless store mixes up."""
-
-
-def make_key(name: str = "", namespace: str = "") -> CacheKey:
-    """Make a key.
-
-    Args:
-        name: What tells it from others.
-        namespace: Its namespace.
-
-    Returns:
-        The key.
-    """
-    return CacheKey(namespace, hashlib.sha256(name.encode()).hexdigest())
-
-
-def make_utterance(seed: int = 0, *, num_bytes: int = 4800) -> Utterance:
-    """Make an utterance of noise.
-
-    Args:
-        seed: What tells it from others.
-        num_bytes: The size of the audio in bytes, an even number.
-
-    Returns:
-        The utterance.
-    """
-    audio = random.Random(seed).randbytes(num_bytes)  # noqa: S311
-    return Utterance(audio=audio, sample_rate=24000, text=f"Sentence {seed}.")
+__all__ = ["NAMESPACES", "StoreContract", "make_key", "make_utterance"]
 
 
 @pytest.mark.asyncio
-class StoreContract:
+class StoreContract(PinContract):
     """What every store promises. Subclasses give a fixture named ``backend``."""
 
     short_ttl: ClassVar[float] = 0.1

@@ -29,6 +29,7 @@ from pipecat_tts_cache.codec import Codec
 from pipecat_tts_cache.errors import BackendError, CorruptRecordError, NewerRecordError, RecordError
 from pipecat_tts_cache.utterance import Utterance, head_size, read_header
 
+_HELD = ("entries", "bytes", "pinned", "namespaces", "disk_bytes")
 _T = TypeVar("_T")
 
 
@@ -48,6 +49,7 @@ class DiskCacheBackend(CacheBackend):
     """
 
     heeds_cancellation = True
+    keeps_pins = True
 
     def __init__(
         self,
@@ -134,7 +136,8 @@ class DiskCacheBackend(CacheBackend):
 
         Returns:
             False, with nothing changed, if it is larger than `max_bytes`, if only what is worth
-            more could make room for it, or if it cannot be written as a record; else True.
+            more or pinned could make room for it, if it would replace something pinned and is not,
+            or if it cannot be written as a record; else True.
 
         Raises:
             BackendError: If the disk fails, is full, or takes longer than `write_timeout`.
@@ -230,6 +233,7 @@ class DiskCacheBackend(CacheBackend):
             - entries: Utterances in the folder that have not expired, or None while the disk does
               not answer.
             - bytes: What they take in the database, about, or None likewise.
+            - pinned: How many of them are pinned, or None likewise.
             - namespaces: How many namespaces there are, or None likewise. Those whose utterances
               have all expired may count for a while.
             - disk_bytes: What the database and its log take, or None likewise.
@@ -240,13 +244,14 @@ class DiskCacheBackend(CacheBackend):
             - corrupt: Damaged records, which were deleted.
             - newer: Records of a newer format, which were left alone.
             - refused: Utterances not taken because they are larger than `max_bytes`, worth less
-              than all that would have had to go, or do not fit into a record.
+              than some that would have had to go, would have replaced a pinned one, or do not fit
+              into a record.
             - evictions: Utterances that this object dropped to make room for others.
             - expirations: Utterances that this object dropped because their time was over.
             - errors: Calls that failed, time-outs included.
             - timeouts: Calls that took too long.
         """
-        held: dict[str, Any] = dict.fromkeys(("entries", "bytes", "namespaces", "disk_bytes"))
+        held: dict[str, Any] = dict.fromkeys(_HELD)
         with suppress(BackendError):
             held = await self._read(
                 lambda database: totals(database, self._folder, self._clock.now())

@@ -26,6 +26,8 @@ _BROKEN_RULES = (
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_ROWID,
 )
+IS_PINNED = "(priority = 9e999)"
+"""What is pinned has an infinite priority; see `backends.eviction`."""
 _TABLES_AMISS = ("no such", "has no column", "does not match any PRIMARY KEY")
 
 _SCHEMA = """

@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from pipecat_tts_cache.backends.disk.database import DamagedError
+from pipecat_tts_cache.backends.disk.database import IS_PINNED, DamagedError
 from pipecat_tts_cache.backends.disk.folder import DiskFolder
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
 from pipecat_tts_cache.backends.names import decode_namespace, encode_namespace
@@ -28,15 +28,16 @@ _COUNT = f"""
     WHERE name = ? AND {_UNEXPIRED}"""  # noqa: S608
 _LIST = f"""
     SELECT namespace, name, digest, size, duration, sample_rate, channels, codec, created_at,
-        expires_at, last_used_at, uses, text, text_digest, service, voice, model
+        expires_at, last_used_at, uses, {IS_PINNED}, text, text_digest, service, voice, model
     FROM entries JOIN namespaces ON namespaces.id = namespace
     WHERE (namespace, digest) > (?, ?) AND {_UNEXPIRED} AND (? IS NULL OR name = ?)
     ORDER BY namespace, digest LIMIT {_PAGE}"""  # noqa: S608
-_TOTALS = """
+_TOTALS = f"""
     SELECT entries, bytes, namespaces,
         (SELECT count(*) FROM entries WHERE expires_at <= :now),
-        (SELECT coalesce(sum(size), 0) FROM entries WHERE expires_at <= :now)
-    FROM state"""
+        (SELECT coalesce(sum(size), 0) FROM entries WHERE expires_at <= :now),
+        (SELECT count(*) FROM entries WHERE {IS_PINNED})
+    FROM state"""  # noqa: S608
 
 
 class Found(NamedTuple):
@@ -129,7 +130,7 @@ def list_some(
 
 
 def totals(connection: sqlite3.Connection, folder: DiskFolder, now: float) -> dict[str, Any]:
-    """Tell how much there is, at a cost in proportion to what has expired and was not yet removed.
+    """Tell how much there is, at a cost in proportion to what is pinned or not yet swept.
 
     Args:
         connection: The connection.
@@ -137,7 +138,8 @@ def totals(connection: sqlite3.Connection, folder: DiskFolder, now: float) -> di
         now: The time in seconds since the Unix epoch.
 
     Returns:
-        "entries" and "bytes" that have not expired, "namespaces", and "disk_bytes" of the files.
+        "entries" and "bytes" that have not expired, "pinned", "namespaces", and "disk_bytes" of
+        the files.
 
     Raises:
         DamagedError: If the table that says so is empty.
@@ -145,10 +147,11 @@ def totals(connection: sqlite3.Connection, folder: DiskFolder, now: float) -> di
     row = connection.execute(_TOTALS, {"now": now}).fetchone()
     if row is None:
         raise DamagedError("the totals are missing")
-    entries, size, namespaces, expired, expired_size = row
+    entries, size, namespaces, expired, expired_size, pinned = row
     return {
         "entries": entries - expired,
         "bytes": size - expired_size,
+        "pinned": pinned,
         "namespaces": namespaces,
         "disk_bytes": _disk_bytes(folder),
     }
@@ -164,8 +167,8 @@ def _disk_bytes(folder: DiskFolder) -> int:
 
 def _entry(name: str, digest: str, *columns: Any) -> Entry:
     """Make a row an entry. The columns come in the order of its fields, texts last."""
-    size, duration, sample_rate, channels, codec, created_at, *times = columns[:9]
-    text, text_digest, service, voice, model = map(_from_column, columns[9:])
+    size, duration, sample_rate, channels, codec, created_at, *times, pinned = columns[:10]
+    text, text_digest, service, voice, model = map(_from_column, columns[10:])
     return Entry(
         key=CacheKey(decode_namespace(name), digest),
         size=size,
@@ -182,6 +185,7 @@ def _entry(name: str, digest: str, *columns: Any) -> Entry:
         service=service or "",
         voice=voice,
         model=model,
+        pinned=bool(pinned),
     )
 
 

@@ -14,16 +14,18 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from pipecat_tts_cache.backends.disk.database import DamagedError
+from pipecat_tts_cache.backends.disk.database import IS_PINNED, DamagedError
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
-from pipecat_tts_cache.backends.eviction import REMEMBERED, Eviction, priority
+from pipecat_tts_cache.backends.eviction import PINNED, REMEMBERED, Eviction, must_stay, priority
 from pipecat_tts_cache.backends.names import encode_namespace
 
-_BEFORE = """
-    SELECT entries.id, size, uses, expires_at FROM namespaces
-    JOIN entries ON namespace = namespaces.id AND digest = ? WHERE name = ?"""
+_BEFORE = f"""
+    SELECT entries.id, size, uses, expires_at, {IS_PINNED} FROM namespaces
+    JOIN entries ON namespace = namespaces.id AND digest = ? WHERE name = ?"""  # noqa: S608
 _LEAST = "SELECT id, size, priority FROM entries WHERE id IS NOT ? ORDER BY priority, id"
-_USED = "UPDATE entries SET uses = ?, last_used_at = ?, priority = ? WHERE id = ?"
+_USED = f"""
+    UPDATE entries SET uses = ?, last_used_at = ?,
+        priority = CASE WHEN {IS_PINNED} THEN priority ELSE ? END WHERE id = ?"""  # noqa: S608
 _REMEMBER = "INSERT OR REPLACE INTO gone (namespace, digest, uses) VALUES (?, ?, ?)"
 _REMEMBER_ROW = """
     INSERT OR REPLACE INTO gone (namespace, digest, uses)
@@ -42,6 +44,13 @@ class Standing(NamedTuple):
 
     uses: int
     priority: float
+
+
+class _Before(NamedTuple):
+    row: int | None = None
+    size: int = 0
+    uses: int | None = None
+    pinned: bool = False
 
 
 class _State(NamedTuple):
@@ -81,26 +90,29 @@ class DiskRoom:
             sweep: Removes some of what has expired, and tells whether there was some.
 
         Returns:
-            What it stands for, or None if it is worth less than what would have to go.
+            What it stands for, or None if it is worth less than what would have to go, or would
+            replace what is pinned and is not.
         """
         while True:
             state = self._state(connection)
-            row, size, uses = self._before(connection, entry.key, now)
-            lacking = state.held - size + entry.size - self.max_bytes
+            before = self._before(connection, entry.key, now)
+            lacking = state.held - before.size + entry.size - self.max_bytes
             if lacking <= 0 or not sweep():
                 break
-        if uses is None:
-            uses = _take(connection, entry.key)
+        if before.pinned and not entry.pinned:
+            return None
+        uses = _take(connection, entry.key) if before.uses is None else before.uses
         state = state._replace(tick=state.tick + 1)
-        floor = self._evict(connection, row, lacking, self._worth(state, uses, entry.size))
+        worth = self._worth(state, uses, entry.size, pinned=entry.pinned)
+        floor = self._evict(connection, before.row, lacking, worth)
         if floor is None:
-            if row is None:
+            if before.row is None:
                 name = encode_namespace(entry.key.namespace)
                 _remember(connection, _REMEMBER, [(name, entry.key.digest, uses + 1)])
             return None
         state = state._replace(floor=max(floor, state.floor))
         connection.execute("UPDATE state SET floor = ?, tick = ?", (state.floor, state.tick))
-        return Standing(uses, self._worth(state, uses, entry.size))
+        return Standing(uses, self._worth(state, uses, entry.size, pinned=entry.pinned))
 
     def note(self, connection: sqlite3.Connection, used: Iterable[tuple[int, float]]) -> None:
         """Raise what was used.
@@ -130,7 +142,7 @@ class DiskRoom:
 
         Returns:
             The most that anything was worth that went, or None if something worth more than
-            `worth` would have to.
+            `worth`, or pinned, would have to.
         """
         victims: list[int] = []
         floor = 0.0
@@ -138,8 +150,9 @@ class DiskRoom:
         if lacking > 0:
             ranked = connection.execute(_LEAST, (row,))
         for victim, size, value in ranked:
-            if value > worth:  # the floor rises, or old favourites would stay for ever
-                connection.execute("UPDATE state SET floor = max(floor, ?)", (worth,))
+            if must_stay(value, worth):
+                if value < PINNED:  # the floor rises, or old favourites would stay for ever
+                    connection.execute("UPDATE state SET floor = max(floor, ?)", (worth,))
                 return None
             victims.append(victim)
             floor = max(floor, value)
@@ -152,16 +165,15 @@ class DiskRoom:
             self.evictions += len(victims)
         return floor
 
-    def _before(
-        self, connection: sqlite3.Connection, key: CacheKey, now: float
-    ) -> tuple[int | None, int, int | None]:
-        """Tell the row under a key and its size, and its uses unless it has expired."""
+    def _before(self, connection: sqlite3.Connection, key: CacheKey, now: float) -> _Before:
+        """Tell what is under a key: its row and size, and its uses unless it has expired."""
         asked = (key.digest, encode_namespace(key.namespace))
         found = connection.execute(_BEFORE, asked).fetchone()
         if found is None:
-            return None, 0, None
-        row, size, uses, expires_at = found
-        return row, size, uses if expires_at is None or expires_at > now else None
+            return _Before()
+        row, size, uses, expires_at, pinned = found
+        is_alive = expires_at is None or expires_at > now
+        return _Before(row, size, uses if is_alive else None, bool(pinned))
 
     def _state(self, connection: sqlite3.Connection) -> _State:
         found = connection.execute("SELECT bytes, floor, tick FROM state").fetchone()
@@ -169,9 +181,14 @@ class DiskRoom:
             raise DamagedError("the totals are missing")
         return _State(*found)
 
-    def _worth(self, state: _State, uses: int, size: int) -> float:
+    def _worth(self, state: _State, uses: int, size: int, *, pinned: bool = False) -> float:
         return priority(
-            self._eviction, floor=state.floor, uses=uses + 1, size=size, now=float(state.tick)
+            self._eviction,
+            floor=state.floor,
+            uses=uses + 1,
+            size=size,
+            now=float(state.tick),
+            pinned=pinned,
         )
 
 

@@ -106,7 +106,7 @@ class DiskWriter:
             connection: The connection.
             entry: What it is.
             record: The record.
-            seconds: After how long it is forgotten, or None for never.
+            seconds: After how long it is forgotten unless it is pinned, or None for never.
 
         Returns:
             Whether it was kept.
@@ -120,7 +120,7 @@ class DiskWriter:
             if standing is None:
                 return False
             namespace = _namespace(connection, entry.key.namespace)
-            expires_at = None if seconds is None else now + seconds
+            expires_at = None if seconds is None or entry.pinned else now + seconds
             texts = (entry.text, entry.text_digest, entry.service, entry.voice, entry.model)
             columns = (
                 namespace, entry.key.digest, entry.size, *map(to_column, texts), entry.duration,
