@@ -177,6 +177,7 @@ def test_below_the_seam_pipecat_is_not_needed() -> None:
             "pinning",
             "pipecat_compat",
             "place",
+            "sentences",
             "turn",
             "versions",
             "warming",

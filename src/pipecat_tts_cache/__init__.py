@@ -39,6 +39,8 @@ from pipecat_tts_cache.inventory import (
     purge,
 )
 from pipecat_tts_cache.near_misses import NearMiss, NearMisses, Spelling, find_near_misses
+from pipecat_tts_cache.preparation.lines import Line, RankedLine, rank_phrases
+from pipecat_tts_cache.preparation.phrases import read_phrases
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
@@ -56,14 +58,16 @@ if TYPE_CHECKING:
     from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
     from pipecat_tts_cache.mixin import TTSCacheMixin
     from pipecat_tts_cache.preparation.pinning import Pinned, pin, unpin
-    from pipecat_tts_cache.preparation.warming import Line, Outcome, Warmed, is_warm, warm
+    from pipecat_tts_cache.preparation.sentences import split_sentences
+    from pipecat_tts_cache.preparation.warming import Outcome, Warmed, is_warm, warm
     from pipecat_tts_cache.sound.loading import load_audio_file
 
 _HEAVY = {
     "sound.loading": ("load_audio_file",),
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
+    "preparation.sentences": ("split_sentences",),
     "preparation.pinning": ("Pinned", "pin", "unpin"),
-    "preparation.warming": ("Line", "Outcome", "Warmed", "is_warm", "warm"),
+    "preparation.warming": ("Outcome", "Warmed", "is_warm", "warm"),
 }
 """What is imported on first use, by its module; the stores are `backends`' own business."""
 
@@ -95,6 +99,7 @@ __all__ = [
     "Pinned",
     "PostgresCacheBackend",
     "Purged",
+    "RankedLine",
     "RecordError",
     "RedisCacheBackend",
     "Selection",
@@ -117,6 +122,9 @@ __all__ = [
     "open_backend",
     "pin",
     "purge",
+    "rank_phrases",
+    "read_phrases",
+    "split_sentences",
     "unpin",
     "warm",
 ]

@@ -12,7 +12,7 @@ The lines go the whole way that live speech goes, in a pipeline that nobody hear
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pipecat.services.tts_service import TTSService
@@ -20,23 +20,13 @@ from pipecat.services.tts_service import TTSService
 from pipecat_tts_cache.checks import check_positive_int, check_seconds
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.preparation.headless import HeadlessVoice, PipelineEndedError, headless
+from pipecat_tts_cache.preparation.lines import Line, as_lines
 from pipecat_tts_cache.preparation.rehearsal import Rehearsal, Standing
 from pipecat_tts_cache.stats import Bypass
 
+__all__ = ["Line", "Outcome", "ServiceFactory", "Warmed", "is_warm", "warm"]
+
 ServiceFactory = Callable[..., TTSService]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Something to say, and whose voice says it.
-
-    Parameters:
-        text: What to say.
-        options: Keyword arguments for the factory, such as a voice and a language.
-    """
-
-    text: str
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,14 +281,9 @@ def checked_service(service: object) -> CacheControls:
 
 def _sorted_out(lines: Iterable[str | Line]) -> tuple[list[Line], deque[_Group]]:
     """Leave out what comes twice, and put together what one service can say."""
-    if isinstance(lines, str):
-        raise TypeError("give the lines one by one, not as one string")
     wanted: list[Line] = []
     known: dict[str, list[tuple[Mapping[str, Any], dict[str, tuple[int, Line]]]]] = {}
-    for line in lines:
-        if not isinstance(line, str | Line):
-            raise TypeError(f"a line must be a string or a Line, not {type(line).__name__}")
-        made = Line(line) if isinstance(line, str) else line
+    for made in as_lines(lines):
         # Options need not be hashable; and different ones may look alike.
         alike = known.setdefault(repr(sorted(made.options.items())), [])
         group = next((group for options, group in alike if options == made.options), None)
