@@ -1,0 +1,55 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""What came of lines that were to be prepared."""
+
+from dataclasses import dataclass
+
+from pipecat_tts_cache.preparation.lines import Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a line.
+
+    Parameters:
+        line: The line.
+        warm: Whether all of it is in the store by now.
+        spoken: Whether the provider was asked for any of it.
+        reasons: Why some of it is not in the store, as in `NotStored` and `Bypass`; or "timeout",
+            "pipeline ended", "nothing to say", "not there".
+    """
+
+    line: Line
+    warm: bool
+    spoken: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmed:
+    """What came of all lines, in their order.
+
+    Parameters:
+        outcomes: What came of each.
+    """
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def stored(self) -> list[str]:
+        """The texts that were spoken and stored."""
+        return [each.line.text for each in self.outcomes if each.warm and each.spoken]
+
+    @property
+    def already(self) -> list[str]:
+        """The texts that were there."""
+        return [each.line.text for each in self.outcomes if each.warm and not each.spoken]
+
+    @property
+    def failed(self) -> dict[str, tuple[str, ...]]:
+        """The texts that are not in the store, with the reasons."""
+        return {each.line.text: each.reasons for each in self.outcomes if not each.warm}
