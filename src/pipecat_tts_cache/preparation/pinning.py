@@ -24,8 +24,9 @@ from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.inventory import Selection, list_entries
+from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.preparation.place import Manner, Place, find_place
-from pipecat_tts_cache.preparation.warming import Line, ServiceFactory
+from pipecat_tts_cache.preparation.warming import ServiceFactory
 from pipecat_tts_cache.preparation.word_times import (
     checked_times,
     checked_words,

@@ -16,8 +16,9 @@ from pipecat_tts_cache.checks import check_positive_int, check_seconds
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.preparation.headless import headless
+from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.preparation.rehearsal import Asked, Rehearsal, Standing
-from pipecat_tts_cache.preparation.warming import Line, ServiceFactory, checked_service
+from pipecat_tts_cache.preparation.warming import ServiceFactory, checked_service
 from pipecat_tts_cache.stats import Bypass
 
 
