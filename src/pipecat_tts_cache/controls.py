@@ -9,8 +9,10 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
+from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.preparation.lines import RankedLine
 
 
 class CacheControls:
@@ -55,6 +57,26 @@ class CacheControls:
               does not answer.
         """
         return await self._tts_cache_book.describe()
+
+    def get_top_misses(self, limit: int = 20) -> list[RankedLine]:
+        """Tell which sentences were spoken live again and again, though they might be replayed.
+
+        They were evicted, or expired, were interrupted or could not be stored. `warm` takes them as
+        they are. All services of this process on this store and namespace are counted together,
+        but nothing whose text is not to be kept: with `cache_store_text` off, by a `CacheControl`,
+        or because it is personal.
+
+        Args:
+            limit: How many to return.
+
+        Returns:
+            The sentences, as prepared for the provider, what costs most characters first.
+
+        Raises:
+            TypeError: If the limit is no int.
+            ValueError: If it is not above zero.
+        """
+        return self._tts_cache_book.top_misses()[: check_positive_int("limit", limit)]
 
     async def clear_cache(self, namespace: str | None = None) -> int:
         """Forget what was stored.

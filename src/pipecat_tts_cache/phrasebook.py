@@ -24,6 +24,7 @@ from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
+from pipecat_tts_cache.preparation.lines import RankedLine
 from pipecat_tts_cache.preparation.rehearsal import Asked, Rehearsal
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
@@ -146,6 +147,7 @@ class Phrasebook:
             utterance = await self._store.look_up(key)
         if utterance is None:
             self.stats.miss(len(text), tag=control.tag)
+            self._note_miss(text, control)
         else:
             self.stats.hit(len(text), utterance.duration, tag=control.tag)
         return utterance
@@ -299,6 +301,15 @@ class Phrasebook:
             return 0
         return await self._store.delete_text(text, secret=self.options.secret)
 
+    def top_misses(self) -> list[RankedLine]:
+        """Tell what was spoken live more than once, by all services on the store.
+
+        Returns:
+            The sentences of this namespace that hold nothing personal, what costs most first.
+        """
+        found = self._store.misses.top(self.options.namespace) if self._store else []
+        return [line for line in found if not self.guard.holds_back(line.text)]
+
     async def describe(self) -> dict[str, Any]:
         """Put the statistics together.
 
@@ -330,6 +341,12 @@ class Phrasebook:
             "voice": _as_text(in_force.get("voice")),
             "model": _as_text(in_force.get("model")),
         }
+
+    def _note_miss(self, text: str, control: CacheControl) -> None:
+        """Count what is spoken live, unless that is wanted or its text is not to be kept."""
+        wanted = control.refresh or control.no_store or self.rehearsal is not None
+        if self._store is not None and self.options.store_text and not wanted:
+            self._store.misses.note(self.options.namespace, text)
 
     def _refused(self, sentence: LiveSentence) -> bool:
         reason = sentence.recording.judge()

@@ -23,6 +23,7 @@ from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendUnavailableError
 from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.patience import Patience
+from pipecat_tts_cache.repeated_misses import misses_on
 from pipecat_tts_cache.stats import CacheStats, NotStored
 from pipecat_tts_cache.utterance import Utterance
 
@@ -60,6 +61,8 @@ class Store:
         self._clock = clock
         self._heeds_cancellation = bool(vars(type(backend)).get("heeds_cancellation"))
         self._breaker = _breaker_of(backend)
+        self.misses = misses_on(backend)
+        """What all services on this backend missed."""
         self._writes: dict[asyncio.Task[None], Hashable] = {}
         self._patience = Patience()
         self._said: set[str] = set()
@@ -159,6 +162,7 @@ class Store:
             How many were removed.
         """
         await self.drain()
+        self.misses.forget(namespace)
         return await self._backend.clear(namespace)
 
     async def delete_text(self, text: str, *, secret: bytes | None) -> int:
@@ -172,6 +176,7 @@ class Store:
             How many utterances were removed.
         """
         await self.drain()
+        self.misses.forget_text(text)
         return (await delete_text(self._backend, text, secret=secret)).entries
 
     async def describe(self) -> dict[str, Any] | None:

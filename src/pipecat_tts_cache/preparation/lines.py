@@ -81,7 +81,7 @@ def rank_phrases(
         for _, counted in counts
         if counted.count >= min_count
     )
-    return sorted(lines, key=_rank)[:top]
+    return sorted(lines, key=by_savings)[:top]
 
 
 def as_lines(phrases: Iterable[str | Line]) -> Iterator[Line]:
@@ -121,5 +121,13 @@ def as_key(options: Mapping[str, Any]) -> str:
     return repr(sorted(options.items(), key=lambda each: each[0])) if options else ""
 
 
-def _rank(line: RankedLine) -> tuple[int, int, str, str]:
+def by_savings(line: RankedLine) -> tuple[int, int, str, str]:
+    """Give what sorts lines: what saves most comes first, and the order is always the same.
+
+    Args:
+        line: A line.
+
+    Returns:
+        What to sort it by.
+    """
     return -line.characters_saved, -line.count, line.text, as_key(line.options)
