@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from pipecat.frames.frames import CancelWorkerFrame
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.settings import TTSSettings
 
 from pipecat_tts_cache import BackendError, CacheKey, MemoryCacheBackend, Utterance
 from pipecat_tts_cache.preparation.warming import Line, Outcome, Warmed, is_warm, warm
@@ -22,27 +21,12 @@ from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
+from tests.company import Company
 from tests.scripted import SCRIPTED
 from tests.stored import check_store, entries
 
 SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
 LINES = ["One is here.", "Two is over there.", "Three is everywhere."]
-
-
-class Company:
-    """Makes services of one kind, all on one provider and one store."""
-
-    def __init__(self, kind: str = "overlapping", **provider: Any) -> None:
-        self.provider = Provider(**provider)
-        self.store = MemoryCacheBackend()
-        self.made: list[Any] = []
-        self._kind = kind
-
-    def __call__(self, voice: str = "anna", **options: Any) -> Any:
-        settings = TTSSettings(model="scripted", voice=voice, language=None)
-        options = {"cache_backend": self.store, "settings": settings, **options}
-        self.made.append(CACHED_SCRIPTED[self._kind](self.provider, **options))
-        return self.made[-1]
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from weakref import WeakSet
 from loguru import logger
 
 from pipecat_tts_cache import key as keys
-from pipecat_tts_cache.backends.base import CacheKey
+from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
 from pipecat_tts_cache.control import AS_USUAL, CacheControl, Controls
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.flight import LiveSentence
@@ -59,9 +59,21 @@ class Phrasebook:
         self._unjudged: WeakSet[LiveSentence] = WeakSet()  # weak, as a write may be cancelled
         self._store: Store | None = None
         if options.backend is not None:
-            self._store = Store(
-                options.backend, stats=self.stats, lookup_timeout=options.lookup_timeout
-            )
+            self.use(options.backend)
+
+    def use(self, backend: CacheBackend) -> None:
+        """Use a store, for a service that was made without one.
+
+        Args:
+            backend: The store.
+
+        Raises:
+            ValueError: If there is another store already.
+        """
+        if self.options.backend is not None and self.options.backend is not backend:
+            raise ValueError("the service has a store of its own, which is another one")
+        self.options.backend = backend
+        self._store = Store(backend, stats=self.stats, lookup_timeout=self.options.lookup_timeout)
 
     async def key(
         self,

@@ -89,6 +89,11 @@ class HeadlessVoice:
         self._nobody = nobody
         self._said = 0
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more can be said: something hangs, or the pipeline has ended."""
+        return self.hangs or self._run.done()
+
     async def say(self, text: str, *, as_turn: bool, patience: float) -> None:
         """Say something, and wait until it is through.
 

@@ -11,22 +11,25 @@ The lines go the whole way that live speech goes, in a pipeline that nobody hear
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from pipecat.services.tts_service import TTSService
 
+from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.checks import check_positive_int, check_seconds
 from pipecat_tts_cache.controls import CacheControls
-from pipecat_tts_cache.preparation.headless import HeadlessVoice, PipelineEndedError, headless
+from pipecat_tts_cache.preparation.headless import PipelineEndedError
 from pipecat_tts_cache.preparation.lines import Line, as_lines
 from pipecat_tts_cache.preparation.rehearsal import Rehearsal, Standing
+from pipecat_tts_cache.preparation.studio import Booth, Studio
 from pipecat_tts_cache.stats import Bypass
 
 __all__ = ["Line", "Outcome", "ServiceFactory", "Warmed", "is_warm", "warm"]
 
 ServiceFactory = Callable[..., TTSService]
+_IDLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,9 @@ class Warmed:
         return {each.line.text: each.reasons for each in self.outcomes if not each.warm}
 
 
+Progress = Callable[[int, int, Outcome], None]
+
+
 async def warm(
     service_factory: ServiceFactory,
     lines: Iterable[str | Line],
@@ -82,7 +88,7 @@ async def warm(
     sample_rate: int | None = None,
     refresh: bool = False,
     line_timeout: float = 60.0,
-    progress: Callable[[int, int, Outcome], None] | None = None,
+    progress: Progress | None = None,
 ) -> Warmed:
     """Fill a store with speech, under exactly the keys that live speech uses.
 
@@ -113,12 +119,9 @@ async def warm(
         ValueError: If the service has no store or is in a pipeline already, or an argument makes no
             sense.
     """
+    terms = Terms(concurrency, as_turns, sample_rate, line_timeout)
     return await _rehearse(
-        service_factory,
-        lines,
-        Rehearsal(refresh=refresh),
-        _Terms(concurrency, as_turns, sample_rate, line_timeout),
-        progress,
+        service_factory, lines, terms, speaks=True, refresh=refresh, progress=progress
     )
 
 
@@ -148,12 +151,21 @@ async def is_warm(
         TypeError: As for `warm`.
         ValueError: As for `warm`.
     """
-    terms = _Terms(1, as_turns, sample_rate, line_timeout)
-    return await _rehearse(service_factory, lines, Rehearsal(speaks=False), terms, None)
+    terms = Terms(1, as_turns, sample_rate, line_timeout)
+    return await _rehearse(service_factory, lines, terms, speaks=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Terms:
+class Terms:
+    """How lines are said.
+
+    Parameters:
+        concurrency: How many at a time.
+        as_turns: Whether as an LLM's turns.
+        sample_rate: Of the pipelines' output, in Hz; None for Pipecat's default.
+        line_timeout: Seconds that a line may take.
+    """
+
     concurrency: int
     as_turns: bool
     sample_rate: int | None
@@ -169,10 +181,51 @@ class _Terms:
 async def _rehearse(
     make: ServiceFactory,
     lines: Iterable[str | Line],
-    rehearsal: Rehearsal,
-    terms: _Terms,
-    progress: Callable[[int, int, Outcome], None] | None,
+    terms: Terms,
+    *,
+    speaks: bool,
+    refresh: bool = False,
+    progress: Progress | None = None,
 ) -> Warmed:
+    studio = Studio(
+        lambda options: checked_service(make(**options)),
+        booths=terms.concurrency,
+        sample_rate=terms.sample_rate,
+        idle_timeout=_IDLE_SECONDS,
+    )
+
+    async def say(line: Line) -> Outcome:
+        rehearsal = Rehearsal(speaks=speaks, refresh=refresh)
+        async with studio.booth(line.options) as booth:
+            return await say_line(booth, rehearsal, line, terms)
+
+    try:
+        return await go_through(lines, say, concurrency=terms.concurrency, progress=progress)
+    finally:
+        await studio.close()
+
+
+async def go_through(
+    lines: Iterable[str | Line],
+    say: Callable[[Line], Awaitable[Outcome]],
+    *,
+    concurrency: int,
+    progress: Progress | None = None,
+) -> Warmed:
+    """Say lines side by side, those of one voice one after the other where that is possible.
+
+    Args:
+        lines: What to say. What comes twice is said once.
+        say: Says a line.
+        concurrency: How many to say at a time.
+        progress: As for `warm`.
+
+    Returns:
+        What came of each line.
+
+    Raises:
+        Exception: What `say` and `progress` raise.
+    """
     wanted, groups = _sorted_out(lines)
     outcomes: dict[int, Outcome] = {}
 
@@ -183,9 +236,15 @@ async def _rehearse(
 
     async def work() -> None:
         while groups:
-            await _say_group(make, groups, rehearsal, terms, note)
+            group = groups[0]
+            groups.rotate(-1)  # so that voices are shared out among the workers
+            while group:
+                number, line = group.popleft()
+                note(number, await say(line))
+            if group in groups:
+                groups.remove(group)
 
-    workers = [asyncio.create_task(work()) for _ in range(min(terms.concurrency, len(wanted)))]
+    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(wanted)))]
     try:
         await asyncio.gather(*workers)
     finally:
@@ -198,45 +257,25 @@ async def _rehearse(
 _Group = deque[tuple[int, Line]]
 
 
-async def _say_group(
-    make: ServiceFactory,
-    groups: deque[_Group],
-    rehearsal: Rehearsal,
-    terms: _Terms,
-    note: Callable[[int, Outcome], None],
-) -> None:
-    """Say lines of one voice until there are none left, or one hangs."""
-    group = groups[0]
-    if not group:
-        groups.popleft()
-        return
-    groups.rotate(-1)  # so that voices are shared out among the workers
-    service = checked_service(make(**group[0][1].options))
-    book = service._tts_cache_book
-    if not book.options.usable:  # it would speak as it does without the cache
-        while group:
-            number, line = group.popleft()
-            note(number, Outcome(line=line, warm=False, reasons=(Bypass.PIPECAT_CHANGED.value,)))
-        return
-    book.rehearsal = own = Rehearsal(speaks=rehearsal.speaks, refresh=rehearsal.refresh)
-    try:
-        async with headless(cast(TTSService, service), sample_rate=terms.sample_rate) as voice:
-            while group:
-                number, line = group.popleft()
-                note(number, await _say(voice, service, own, line, terms))
-                if voice.hangs:
-                    return  # whatever still comes of it must not be taken for the next line
-    finally:
-        book.rehearsal = None
+async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms) -> Outcome:
+    """Have a line said, or looked for.
 
+    Args:
+        booth: Where.
+        rehearsal: What to do with it. It must be new.
+        line: The line.
+        terms: How to say it.
 
-async def _say(
-    voice: HeadlessVoice, service: CacheControls, rehearsal: Rehearsal, line: Line, terms: _Terms
-) -> Outcome:
-    book = service._tts_cache_book
+    Returns:
+        What came of it.
+    """
+    book = booth.service._tts_cache_book
+    if booth.voice is None:
+        return Outcome(line=line, warm=False, reasons=(Bypass.PIPECAT_CHANGED.value,))
+    book.rehearsal = rehearsal
     before = Standing.of(rehearsal, book.stats)
     try:
-        await voice.say(line.text, as_turn=terms.as_turns, patience=terms.line_timeout)
+        await booth.voice.say(line.text, as_turn=terms.as_turns, patience=terms.line_timeout)
         await book.written()
     except TimeoutError:
         return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("timeout",))
@@ -255,27 +294,30 @@ async def _say(
     return Outcome(line=line, warm=not reasons, spoken=spoken > 0, reasons=tuple(reasons))
 
 
-def checked_service(service: object) -> CacheControls:
+def checked_service(service: object, backend: CacheBackend | None = None) -> CacheControls:
     """Check that a factory has made a service that can prepare speech.
 
     Args:
         service: What it has made.
+        backend: The store that it is given if it has none.
 
     Returns:
         The service.
 
     Raises:
         TypeError: If it is no service behind `TTSCacheMixin`.
-        ValueError: If it has no store, or is in a pipeline already.
+        ValueError: If it has no store or another one, or is in a pipeline already.
     """
     if not isinstance(service, CacheControls):
         name = type(service).__name__
         raise TypeError(f"the factory must make a service behind TTSCacheMixin, not a {name}")
-    if service._tts_cache_book.options.backend is None:
-        raise ValueError("the factory must make a service with a cache_backend: there is no store")
     tts = cast(TTSService, service)
     if tts.previous or tts.next:
         raise ValueError("the factory must make a new service each time: this one is in a pipeline")
+    if backend is not None:
+        service._tts_cache_book.use(backend)
+    elif service._tts_cache_book.options.backend is None:
+        raise ValueError("the factory must make a service with a cache_backend: there is no store")
     return service
 
 
