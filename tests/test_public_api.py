@@ -176,6 +176,8 @@ def test_below_the_seam_pipecat_is_not_needed() -> None:
             "phrasebook",
             "pinning",
             "pipecat_compat",
+            "speech_cache",
+            "studio",
             "place",
             "sentences",
             "turn",

@@ -27,6 +27,7 @@ from pipecat_tts_cache.errors import (
     MissingExtraError,
     NewerRecordError,
     RecordError,
+    SpeechError,
     UncacheableError,
 )
 from pipecat_tts_cache.inventory import (
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from pipecat_tts_cache.mixin import TTSCacheMixin
     from pipecat_tts_cache.preparation.pinning import Pinned, pin, unpin
     from pipecat_tts_cache.preparation.sentences import split_sentences
+    from pipecat_tts_cache.preparation.speech_cache import SpeechCache
     from pipecat_tts_cache.preparation.warming import Outcome, Warmed, is_warm, warm
     from pipecat_tts_cache.sound.loading import load_audio_file
 
@@ -67,6 +69,7 @@ _HEAVY = {
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
     "preparation.sentences": ("split_sentences",),
     "preparation.pinning": ("Pinned", "pin", "unpin"),
+    "preparation.speech_cache": ("SpeechCache",),
     "preparation.warming": ("Outcome", "Warmed", "is_warm", "warm"),
 }
 """What is imported on first use, by its module; the stores are `backends`' own business."""
@@ -104,6 +107,8 @@ __all__ = [
     "RedisCacheBackend",
     "Selection",
     "ServiceProfile",
+    "SpeechCache",
+    "SpeechError",
     "Spelling",
     "TTSCacheMixin",
     "TieredCacheBackend",

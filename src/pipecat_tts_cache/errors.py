@@ -15,11 +15,14 @@
     ├── BackendError                a store failed to do what it was asked
     │   └── BackendUnavailableError not asked: it failed before and is left alone for a while
     ├── UncacheableError            a request that has no key, so it is spoken live
+    ├── SpeechError                 a line could not be had, outside of a call
     └── MissingExtraError           an optional dependency is not installed (also an ImportError)
 
 Misuse of a constructor raises `TypeError` or `ValueError` where it happens. At run time none of
 these reach the call: the mixin counts them and the sentence is spoken live.
 """
+
+from collections.abc import Sequence
 
 
 class CacheError(Exception):
@@ -48,6 +51,24 @@ class BackendUnavailableError(BackendError):
 
 class UncacheableError(CacheError):
     """A request holds a value that has no canonical form, so it has no key."""
+
+
+class SpeechError(CacheError):
+    """A line of a `SpeechCache` could not be had.
+
+    Attributes:
+        reasons: Why, as in `NotStored` and `Bypass`; or "timeout", "pipeline ended", "nothing to
+            say", "several sentences", "not there", "closed".
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Say why, and not what: that may be nobody's business.
+
+        Args:
+            reasons: Why.
+        """
+        super().__init__(f"the line could not be had: {', '.join(reasons)}")
+        self.reasons = tuple(reasons)
 
 
 class MissingExtraError(CacheError, ImportError):
