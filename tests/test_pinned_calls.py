@@ -130,3 +130,26 @@ async def test_half_of_a_recording_is_remembered(speech: Samples) -> None:
         " ".join(SENTENCE.split()[:count]) for count in range(len(due) - 1, len(due) + 3)
     ]
     assert [] == server.requests
+
+
+@pytest.mark.parametrize(
+    "line", ["你好。OK吗", "你好。 OK 吗", "Wait <b>here</b>, please!", "« Oui ! »"]
+)
+async def test_what_is_committed_is_the_line(line: str, speech: Samples) -> None:
+    """In scripts without spaces, with markup, and with punctuation that stands alone."""
+    kind = KINDS["CartesiaTTSService"]
+    messages = []
+    async with simulated_time(), kind.server() as server:
+        for recorded in (False, True):
+            store = MemoryCacheBackend()
+
+            def make(store: MemoryCacheBackend = store) -> Any:
+                return kind.with_cache(server, cache_backend=store)
+
+            if recorded:
+                await pin(make, line, speech.tobytes(), audio_rate=SPEECH_RATE, sample_rate=24_000)
+            async with running(make(), sample_rate=24_000) as bot:
+                await bot.speak(line)
+                await bot.until_quiet()
+                messages.append(bot.messages)
+    assert messages[0] == messages[1]

@@ -16,6 +16,7 @@ from pipecat_tts_cache.utterance import Word
 if TYPE_CHECKING:
     from pipecat_tts_cache.sound.samples import Samples
 
+_PAUSES = re.compile(r"<[^<>]*/>")
 _MARKUP = re.compile(r"<[^<>]*>")
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han."""
@@ -95,11 +96,11 @@ def estimated_words(text: str, samples: "Samples", sample_rate: int) -> tuple[Wo
         sample_rate: Its rate, in Hz.
 
     Returns:
-        The words, with their punctuation. Where a script has no spaces between words, each
-        character is one.
+        The words, with their punctuation. In a text without spaces, of a script that has none
+        between words, each character is one.
     """
-    spoken = _MARKUP.sub(" ", text)
-    unspaced = _IS_UNSPACED.search(spoken) is not None
+    spoken = _MARKUP.sub("", _PAUSES.sub(" ", text)).strip()
+    unspaced = _IS_UNSPACED.search(spoken) is not None and len(spoken.split()) == 1
     texts = _words_of(spoken, unspaced=unspaced)
     weights = [_weight(each) for each in texts]
     begin, end = _speech(samples, sample_rate)
@@ -137,8 +138,8 @@ def _letters(text: str) -> str:
 
 def _words_of(text: str, *, unspaced: bool) -> list[str]:
     """Divide a text; what is only punctuation belongs to the word before it, or else behind it."""
-    pattern = f"\\s*(?:[{_UNSPACED}][^\\w\\s]*|[^\\s{_UNSPACED}]+)" if unspaced else r"\S+"
-    parts = [found.group() for found in re.finditer(pattern, text)]
+    pattern = f"[{_UNSPACED}][^\\w]*|[^{_UNSPACED}]+" if unspaced else r"\S+"
+    parts = re.findall(pattern, text)
     glue = "" if unspaced else " "
     words: list[str] = []
     for part in parts:
