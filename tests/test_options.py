@@ -17,6 +17,8 @@ from pipecat.services.tts_service import TTSService, WebsocketTTSService
 
 from pipecat_tts_cache import MemoryCacheBackend, TTSCacheMixin
 from pipecat_tts_cache.errors import CacheError
+from pipecat_tts_cache.prices import PriceTable
+from pipecat_tts_cache.savings import SavingsLedger
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
 from pipecat_tts_cache.testing.view import View, differences
@@ -34,6 +36,9 @@ GIVEN: dict[str, list[Any]] = {
     "cache_store_text": [True, False],
     "should_cache": [None, str.isascii, lambda text: True, print],
     "cache_scope": ["all", "speak"],
+    "cache_prices": [None, PriceTable({}, currency="USD")],
+    "cache_ledger": [None, SavingsLedger()],
+    "cache_telemetry": ["on", "off", "namespace"],
 }
 WRONG_TYPE: dict[str, list[Any]] = {
     "cache_backend": [{}, "redis://localhost", MemoryCacheBackend, object(), True],
@@ -46,6 +51,9 @@ WRONG_TYPE: dict[str, list[Any]] = {
     "cache_store_text": [None, 1, "no"],
     "should_cache": [True, "digits", ["digits"], 1],
     "cache_scope": [None, True, 1, ["all"], {"all": 1}],
+    "cache_prices": [{("CartesiaTTSService", "*"): 30}, 30, PriceTable, True],
+    "cache_ledger": [{}, SavingsLedger, True],
+    "cache_telemetry": [None, True, ["on"]],
 }
 IMPOSSIBLE: dict[str, list[Any]] = {
     "cache_ttl": [0, -1, float("nan"), float("inf"), 86400 * 365 * 101],
@@ -53,6 +61,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "cache_secret": ["", b""],
     "cache_lookup_timeout": [0, -0.1, float("nan"), float("inf")],
     "cache_scope": ["", "ALL", "turn"],
+    "cache_telemetry": ["", "ON", "namespaces"],
 }
 
 

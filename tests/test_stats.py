@@ -25,6 +25,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "bool": bool,
     "int": int,
     "float": float,
+    "dict": dict,
     "dict[str, int]": dict,
     "dict[str, dict]": dict,
     "dict | None": (dict, type(None)),

@@ -42,6 +42,14 @@ from pipecat_tts_cache.inventory import (
 from pipecat_tts_cache.near_misses import NearMiss, NearMisses, Spelling, find_near_misses
 from pipecat_tts_cache.preparation.lines import Line, RankedLine, rank_phrases
 from pipecat_tts_cache.preparation.phrases import read_phrases
+from pipecat_tts_cache.prices import PriceTable
+from pipecat_tts_cache.savings import (
+    Savings,
+    SavingsLedger,
+    SavingsReport,
+    ServiceModel,
+    savings_report,
+)
 from pipecat_tts_cache.services import ServiceProfile
 from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
@@ -57,6 +65,7 @@ if TYPE_CHECKING:
         open_backend,
     )
     from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
+    from pipecat_tts_cache.metrics import TTSCacheMetricsData
     from pipecat_tts_cache.mixin import TTSCacheMixin
     from pipecat_tts_cache.preparation.pinning import Pinned, pin, unpin
     from pipecat_tts_cache.preparation.sentences import split_sentences
@@ -66,6 +75,7 @@ if TYPE_CHECKING:
 
 _HEAVY = {
     "sound.loading": ("load_audio_file",),
+    "metrics": ("TTSCacheMetricsData",),
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
     "preparation.sentences": ("split_sentences",),
     "preparation.pinning": ("Pinned", "pin", "unpin"),
@@ -101,15 +111,21 @@ __all__ = [
     "Outcome",
     "Pinned",
     "PostgresCacheBackend",
+    "PriceTable",
     "Purged",
     "RankedLine",
     "RecordError",
     "RedisCacheBackend",
+    "Savings",
+    "SavingsLedger",
+    "SavingsReport",
     "Selection",
+    "ServiceModel",
     "ServiceProfile",
     "SpeechCache",
     "SpeechError",
     "Spelling",
+    "TTSCacheMetricsData",
     "TTSCacheMixin",
     "TieredCacheBackend",
     "UncacheableError",
@@ -129,6 +145,7 @@ __all__ = [
     "purge",
     "rank_phrases",
     "read_phrases",
+    "savings_report",
     "split_sentences",
     "unpin",
     "warm",

@@ -51,6 +51,9 @@ class CacheControls:
             - store_errors, store_timeouts (int): What the store failed at, look-ups and writes.
             - lookups_skipped (int): Look-ups not made because the store failed before.
             - lookup_median_seconds, lookup_p95_seconds (float): Time of the latest look-ups.
+            - savings (dict): characters that were not synthesized again; money, what they would
+              have cost by `cache_prices`, as a string, or None if there is no price for any;
+              currency; unpriced_characters, which money leaves out; and tags, the same by tag.
             - tags (dict[str, dict]): hits, misses, characters_from_cache and characters_synthesized
               by the tag of a `CacheControl`. Beyond a hundred tags the rest is "(other)".
             - backend (dict | None): The store's own statistics; None without a store, or if it

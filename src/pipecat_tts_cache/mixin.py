@@ -40,9 +40,13 @@ from pipecat_tts_cache.pipecat_compat import (
     WordTimestamp,
     end_what_is_due,
 )
+from pipecat_tts_cache.prices import PriceTable
 from pipecat_tts_cache.request import RequestReader
+from pipecat_tts_cache.savings import SavingsLedger
 from pipecat_tts_cache.services import profile_of
 from pipecat_tts_cache.stats import NotStored
+from pipecat_tts_cache.telemetry import Telemetry
+from pipecat_tts_cache.telling import Teller
 
 
 @steps_aside
@@ -90,6 +94,9 @@ class TTSCacheMixin(CacheControls, TTSService):
         cache_store_text: bool = True,
         should_cache: ShouldCache | None = None,
         cache_scope: Scope = "all",
+        cache_prices: PriceTable | None = None,
+        cache_ledger: SavingsLedger | None = None,
+        cache_telemetry: Telemetry = "on",
         **kwargs: Any,
     ) -> None:
         """Create the service.
@@ -112,6 +119,10 @@ class TTSCacheMixin(CacheControls, TTSService):
                 refuses is neither looked up nor stored. May be async, within the look-up's time.
             cache_scope: "all", or "speak" to cache `TTSSpeakFrame`s only and leave LLM turns as
                 they are, with the provider's prosody across sentences.
+            cache_prices: What characters cost, for `get_cache_stats()["savings"]`.
+            cache_ledger: Where what is saved is added up for many services, besides.
+            cache_telemetry: "on", "off", or "namespace" to name the namespace in OpenTelemetry's
+                metrics, too, where it may be a person's.
             **kwargs: Passed on to the service.
 
         Raises:
@@ -129,6 +140,9 @@ class TTSCacheMixin(CacheControls, TTSService):
             cache_store_text=cache_store_text,
             should_cache=should_cache,
             cache_scope=cache_scope,
+            cache_prices=cache_prices,
+            cache_ledger=cache_ledger,
+            cache_telemetry=cache_telemetry,
         )
         *between, service = classes_below(type(self), CacheControls)
         profile = profile_of(type(self), websocket=isinstance(self, WebsocketService))
@@ -140,6 +154,7 @@ class TTSCacheMixin(CacheControls, TTSService):
             host=self, below=cast(TTSService, super()), profile=profile, book=self._tts_cache_book
         )
         self._tts_cache_in_speak_frame = False
+        self._tts_cache_teller = Teller(self, self._tts_cache_book)
         super().__init__(*args, **kwargs)
         if unmet := unmet_needs(self, TTSCacheMixin, profile):
             self._tts_cache_book.step_aside(unmet)
@@ -162,6 +177,7 @@ class TTSCacheMixin(CacheControls, TTSService):
         """
         turn = self._tts_cache.turn_of(context_id)
         if turn is not None:
+            self._tts_cache_teller.spans.context_id = context_id
             await self._tts_cache.speak(turn, text)
             return
         if self._tts_cache_book.rehearsal is not None:
@@ -242,6 +258,7 @@ class TTSCacheMixin(CacheControls, TTSService):
         await super().cleanup()
         await self._tts_cache.close()
         await self._tts_cache_book.close()
+        await self._tts_cache_teller.close()
 
     # What Pipecat and the service do to audio contexts
 
@@ -253,6 +270,8 @@ class TTSCacheMixin(CacheControls, TTSService):
         """
         if sentence := self._tts_cache.live.sentences.get(context_id):
             sentence.opened = True
+            if sentence.key is not None:
+                self._tts_cache_teller.spans.opened(context_id, len(sentence.text))
         else:
             self._tts_cache.opened = context_id
             await super().create_audio_context(context_id)

@@ -12,9 +12,12 @@ from types import UnionType
 from typing import Any, Literal, cast, get_args
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.checks import check_seconds
+from pipecat_tts_cache.checks import check_choice, check_seconds
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.key import Written, is_secret_name, written
+from pipecat_tts_cache.prices import PriceTable
+from pipecat_tts_cache.savings import SavingsLedger
+from pipecat_tts_cache.telemetry import Telemetry
 
 Scope = Literal["all", "speak"]
 ShouldCache = Callable[[str], bool | Awaitable[bool]]
@@ -35,6 +38,9 @@ class CacheOptions:
         store_text: Whether records hold the text that was spoken.
         should_cache: Which texts may be cached, or None for all.
         scope: "all", or "speak" for `TTSSpeakFrame` only.
+        prices: What characters cost, or None if nobody has said.
+        ledger: Where what is saved is added up, besides, or None.
+        telemetry: Whether OpenTelemetry is told, and whether also of the namespace.
         usable: Whether Pipecat has what the cache needs. Not for users to set.
     """
 
@@ -48,6 +54,9 @@ class CacheOptions:
     store_text: bool = True
     should_cache: ShouldCache | None = None
     scope: Scope = "all"
+    prices: PriceTable | None = None
+    ledger: SavingsLedger | None = None
+    telemetry: Telemetry = "on"
     usable: bool = True
 
     @property
@@ -68,6 +77,9 @@ def checked_options(
     cache_store_text: bool,
     should_cache: ShouldCache | None,
     cache_scope: Scope,
+    cache_prices: PriceTable | None = None,
+    cache_ledger: SavingsLedger | None = None,
+    cache_telemetry: Telemetry = "on",
 ) -> CacheOptions:
     """Check the arguments of the mixin and gather them.
 
@@ -82,6 +94,9 @@ def checked_options(
         cache_store_text: A switch.
         should_cache: A predicate on the prepared text.
         cache_scope: "all" or "speak".
+        cache_prices: A price table.
+        cache_ledger: A ledger.
+        cache_telemetry: "on", "off" or "namespace".
 
     Returns:
         The options.
@@ -104,6 +119,9 @@ def checked_options(
         raise _wrong("should_cache must be callable", should_cache)
     if cache_scope not in get_args(Scope):
         raise ValueError(f"cache_scope must be 'all' or 'speak', not {cache_scope!r}")
+    _expect("cache_prices", cache_prices, PriceTable | None, "a PriceTable")
+    _expect("cache_ledger", cache_ledger, SavingsLedger | None, "a SavingsLedger")
+    _expect("cache_telemetry", cache_telemetry, str, "'on', 'off' or 'namespace'")
     return CacheOptions(
         backend=cache_backend,
         ttl=None if cache_ttl is None else check_seconds("cache_ttl", cache_ttl),
@@ -115,6 +133,9 @@ def checked_options(
         store_text=cache_store_text,
         should_cache=should_cache,
         scope=cache_scope,
+        prices=cache_prices,
+        ledger=cache_ledger,
+        telemetry=check_choice("cache_telemetry", cache_telemetry, Telemetry),
     )
 
 

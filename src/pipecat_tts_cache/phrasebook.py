@@ -50,7 +50,7 @@ class Phrasebook:
             reader: Reads requests from the service.
         """
         self.options = options
-        self.stats = CacheStats()
+        self.stats = CacheStats(reader.service_name)
         self.controls = Controls()
         self.guard = Guard()
         self.rehearsal: Rehearsal | None = None
@@ -329,7 +329,8 @@ class Phrasebook:
             See `TTSCacheMixin.get_cache_stats`.
         """
         backend = await self._store.describe() if self._store else None
-        return self.stats.as_dict(enabled=self.options.active, backend=backend)
+        options = self.options
+        return self.stats.as_dict(enabled=options.active, backend=backend, prices=options.prices)
 
     async def written(self) -> None:
         """Wait until no write is pending."""

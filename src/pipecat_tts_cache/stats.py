@@ -13,7 +13,8 @@ from enum import StrEnum
 from statistics import median, quantiles
 from typing import Any
 
-from loguru import logger
+from pipecat_tts_cache.prices import PriceTable
+from pipecat_tts_cache.savings import SavingsLedger
 
 _LOOKUPS_KEPT = 1000
 _TAGS_KEPT = 100
@@ -150,16 +151,24 @@ class Counted:
 class CacheStats(Tally):
     """What one cached service has done so far."""
 
-    def __init__(self) -> None:
-        """Start at zero."""
+    def __init__(self, service: str = "") -> None:
+        """Start at zero.
+
+        Args:
+            service: The class of the service.
+        """
         super().__init__()
+        self.service = service
+        self._ledger = SavingsLedger()
         self.model: str | None = None
         """The model in force, for what is counted from now on."""
         self.listeners: list[Callable[[Counted | None], None]] = []
-        """Told of each sentence, and with None that something else may have been counted."""
+        """Told of each sentence, and with None that something else may have been counted.
+
+        They raise nothing.
+        """
         self.lookups = 0
         self._found_in: float | None = None
-        self._listener_failed = False
         self.tags: dict[str, Tally] = {}
         self.bypassed: Counter[Bypass] = Counter()
         self.seconds_from_cache = 0.0
@@ -233,19 +242,13 @@ class CacheStats(Tally):
         self._found_in = seconds if found else None
 
     def tell(self, counted: Counted | None = None) -> None:
-        """Tell who listens that something was counted. What goes wrong there stays there.
+        """Tell who listens that something was counted.
 
         Args:
             counted: The sentence, or None for anything else.
         """
         for listener in self.listeners:
-            try:
-                listener(counted)
-            except Exception as error:
-                if not self._listener_failed:
-                    self._listener_failed = True
-                    name = type(error).__name__
-                    logger.warning(f"TTS cache: telling what was counted failed ({name}).")
+            listener(counted)
 
     def _known(self, tag: str | None) -> str | None:
         """Keep the number of tags within its bound."""
@@ -258,14 +261,25 @@ class CacheStats(Tally):
         if counted.tag is not None:
             tally = self.tags.setdefault(counted.tag, Tally())
             tally.count(counted.characters, hit=counted.hit)
+        if counted.hit:
+            self._ledger.add(
+                counted.characters, service=self.service, model=counted.model, tag=counted.tag
+            )
         self.tell(counted)
 
-    def as_dict(self, *, enabled: bool, backend: Mapping[str, Any] | None) -> dict[str, Any]:
+    def as_dict(
+        self,
+        *,
+        enabled: bool,
+        backend: Mapping[str, Any] | None,
+        prices: PriceTable | None = None,
+    ) -> dict[str, Any]:
         """Add up; see `TTSCacheMixin.get_cache_stats` for the fields.
 
         Args:
             enabled: Whether the cache is in use.
             backend: The store's own statistics, or None if it has not told them.
+            prices: What characters cost, or None if nobody has said.
 
         Returns:
             A plain dict.
@@ -287,6 +301,7 @@ class CacheStats(Tally):
             "not_stored": {reason.value: count for reason, count in self.not_stored.items()},
             "bypassed": {reason.value: count for reason, count in self.bypassed.items()},
             "tags": {tag: asdict(tally) for tag, tally in self.tags.items()},
+            "savings": self._savings(prices),
             "store_errors": self.store_errors,
             "store_timeouts": self.store_timeouts,
             "lookups_skipped": self.lookups_skipped,
@@ -294,6 +309,11 @@ class CacheStats(Tally):
             "lookup_p95_seconds": _percentile_95(times),
             "backend": dict(backend) if backend is not None else None,
         }
+
+    def _savings(self, prices: PriceTable | None) -> dict[str, Any]:
+        report = self._ledger.report(prices)
+        tags = {tag: savings.as_dict() for tag, savings in report.tags.items()}
+        return report.total.as_dict() | {"tags": tags}
 
 
 def _ratio(part: int, whole: int) -> float:
