@@ -72,9 +72,11 @@ if TYPE_CHECKING:
     from pipecat_tts_cache.preparation.speech_cache import SpeechCache
     from pipecat_tts_cache.preparation.warming import Outcome, Warmed, is_warm, warm
     from pipecat_tts_cache.sound.loading import load_audio_file
+    from pipecat_tts_cache.sound.saving import save_audio_file
 
 _HEAVY = {
     "sound.loading": ("load_audio_file",),
+    "sound.saving": ("save_audio_file",),
     "metrics": ("TTSCacheMetricsData",),
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
     "preparation.sentences": ("split_sentences",),
@@ -145,6 +147,7 @@ __all__ = [
     "purge",
     "rank_phrases",
     "read_phrases",
+    "save_audio_file",
     "savings_report",
     "split_sentences",
     "unpin",

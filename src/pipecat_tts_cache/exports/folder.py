@@ -31,6 +31,7 @@ from pipecat_tts_cache.sound.file import (
     sound_head_size,
     to_sound_file,
 )
+from pipecat_tts_cache.sound.saving import write_file
 from pipecat_tts_cache.utterance import Utterance
 
 Format = Literal["flac", "wav"]
@@ -98,7 +99,7 @@ class ExportFolder:
             check_row(row, self._kind)
             self._make_folder(path.parent)
             others = [each for each in self._files(stem) if each != path]
-            _write(path, sound.content)
+            write_file(path, sound.content)
             self._list(path.parent).setdefault(stem.name, set()).add(path)
             for each in others:
                 each.unlink()
@@ -208,17 +209,6 @@ def _head(path: Path) -> SoundHead | None:
             return read_sound_head(head)
     except (OSError, RecordError):
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file, all of it or nothing."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _without_path(error: OSError | ValueError) -> str:
