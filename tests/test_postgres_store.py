@@ -243,6 +243,7 @@ async def test_statistics(store: PostgresCacheBackend, postgres: PostgresServer)
         "entries": 2,
         "bytes": 2 * len(make_utterance().to_bytes()),
         "namespaces": 1,
+        "pinned": 0,
         "available": True,
         "hits": 1,
         "misses": 1,

@@ -58,7 +58,7 @@ async def keeps_speech(store: RedisCacheBackend) -> None:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a password, and a user who may do what the store needs and no more."""
     commands = (
-        "multi exec get set exists unlink pttl getrange zadd zrem zrange zscan zrangebyscore "
+        "multi exec eval get set exists unlink pttl getrange zadd zrem zrange zscan zrangebyscore "
         "zrandmember zcount zcard"
     )
     rules = f"on >{PASSWORD} ~pipecat:tts:* resetchannels -@all"

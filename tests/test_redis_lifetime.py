@@ -149,7 +149,7 @@ async def test_where_it_may_not_be_prolonged_a_hit_is_a_hit(
         stats = await reader.get_stats()
     assert (3, 3, 3) == (stats["hits"], stats["misses"], stats["not_prolonged"])
     assert -1 == await own_server.ask("PTTL", ENTRY)
-    assert 1 == caplog.text.count("'pexpire'")
+    assert 1 == caplog.text.count("'eval'")
 
 
 async def test_something_else_under_our_key_is_an_error(

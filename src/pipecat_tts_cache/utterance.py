@@ -45,10 +45,11 @@ _MIN_WORD = 4
 """Bytes that a word takes at least in a header."""
 _PAYLOADS = tuple(Payload)
 _PINNED = "pinned"
-_PINNED_FIRST = b"\xa6pinned\xc3"
+PINNED_MARK = b"\xa6pinned\xc3"
 """What the header of something pinned begins with, behind the number of its fields."""
-PINNED_STOP = _HEAD.size + 3 + len(_PINNED_FIRST)
-"""Bytes of a record's beginning that tell whether it is pinned."""
+PINNED_START = _HEAD.size
+PINNED_STOP = PINNED_START + 3 + len(PINNED_MARK)
+"""Where it is in a record, or nowhere: that number takes one byte or three."""
 HEAD_SIZE = 4096
 """Bytes of a record's beginning that nearly always hold all of its header."""
 
@@ -275,7 +276,7 @@ def is_pinned(head: bytes) -> bool:
     Returns:
         Whether it says so at its very beginning. All else about it is unchecked.
     """
-    return _PINNED_FIRST in head[_HEAD.size : PINNED_STOP]
+    return PINNED_MARK in head[PINNED_START:PINNED_STOP]
 
 
 def read_header(head: bytes) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class ObjectStoreCacheBackend(CacheBackend):
     loop.
     """
 
+    keeps_pins = True
+
     def __init__(
         self,
         url: str | None = None,
@@ -184,7 +186,10 @@ class ObjectStoreCacheBackend(CacheBackend):
         return await self._find(key, within=self._write_timeout)
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
-        """Keep an utterance, in place of what was there, with one request: whole or not at all.
+        """Keep an utterance, in place of what was there, whole or not at all, with two requests.
+
+        One of them looks whether something pinned is there; what is pinned itself needs only the
+        other. Who pins something between the two may find it replaced: look, and pin again.
 
         Args:
             key: Where to keep it.
@@ -192,7 +197,8 @@ class ObjectStoreCacheBackend(CacheBackend):
             ttl: Seconds after which it is forgotten, or None to keep it.
 
         Returns:
-            False, with nothing changed, if it cannot be written as a sound file; else True.
+            False, with nothing changed, if it cannot be written as a sound file, or would replace
+            something pinned and is not; else True.
 
         Raises:
             BackendError: If the server fails, is full, or takes longer than `write_timeout`.
@@ -200,12 +206,16 @@ class ObjectStoreCacheBackend(CacheBackend):
             ValueError: If `ttl` is not above zero or not finite.
         """
         seconds = check_ttl(ttl)
-        expires_at = None if seconds is None else self._clock.now() + seconds
+        expires_at = None
+        if seconds is not None and not utterance.pinned:
+            expires_at = self._clock.now() + seconds
         path = object_path(key)
         try:
             spoken = replace(utterance, expires_at=expires_at)
             file = await write_file(key, spoken, self._codec)
         except RecordError:
+            file = None
+        if file is None or not (utterance.pinned or await self._may_replace(path)):
             self._refused += 1
             return False
         attributes = self._attributes(key, file)
@@ -338,7 +348,8 @@ class ObjectStoreCacheBackend(CacheBackend):
             - corrupt: Damaged files, which were deleted.
             - newer: Files of a newer format, which were left alone.
             - expirations: Utterances that this object deleted because their time was over.
-            - refused: Utterances not taken because they cannot be written as a sound file.
+            - refused: Utterances not taken because they cannot be written as a sound file, or
+              would have replaced a pinned one.
             - server: Where it is, without credentials.
             - breaker: "closed" while calls are made, "open" while the server is left alone,
               "half_open" while one call tries again.
@@ -368,6 +379,14 @@ class ObjectStoreCacheBackend(CacheBackend):
     async def close(self) -> None:
         """Let go of the connections, unless the store is the caller's. Later calls fail."""
         await self._server.close(within=self._write_timeout)
+
+    async def _may_replace(self, path: str) -> bool:
+        """Tell whether nothing pinned is there."""
+        head = await self._server.ask(
+            lambda store: fetch_head(store, path), within=self._write_timeout
+        )
+        found = None if head is None else describe_file(head, self._clock.now())
+        return found is None or not found.utterance.pinned
 
     async def _find(self, key: CacheKey, *, within: float) -> Utterance | None:
         path = object_path(key)

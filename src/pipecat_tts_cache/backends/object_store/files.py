@@ -80,9 +80,11 @@ def is_over(utterance: Utterance, now: float) -> bool:
         now: What time it is, in seconds since the Unix epoch.
 
     Returns:
-        Whether it has expired.
+        Whether it has expired, which nothing pinned does.
     """
-    return utterance.expires_at is not None and utterance.expires_at <= now
+    if utterance.pinned or utterance.expires_at is None:
+        return False
+    return utterance.expires_at <= now
 
 
 def describe_file(head: bytes, now: float) -> SoundHead | None:

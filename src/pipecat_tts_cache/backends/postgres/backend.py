@@ -18,7 +18,7 @@ from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.backends.postgres.connections import require_asyncpg
 from pipecat_tts_cache.backends.postgres.dsn import check_dsn
 from pipecat_tts_cache.backends.postgres.queries import Queries
-from pipecat_tts_cache.backends.postgres.rows import place_of, read_row, start_of, write_row
+from pipecat_tts_cache.backends.postgres.rows import PINNED, place_of, read_row, start_of, write_row
 from pipecat_tts_cache.backends.postgres.schema import DEFAULT_TABLE, Tables, schema_sql
 from pipecat_tts_cache.backends.postgres.server import PostgresServer, own_connections
 from pipecat_tts_cache.backends.postgres.uses import Uses
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 with suppress(ImportError):
     import_module("asyncpg")
 
+_COUNTED = ("entries", "bytes", "namespaces", "pinned")
 _BATCH = 500
 """Rows that one statement lists or removes."""
 _TIDY_EVERY = 16
@@ -68,6 +69,8 @@ class PostgresCacheBackend(CacheBackend):
     One store may serve any number of services of one event loop. Its own connections belong to
     that loop.
     """
+
+    keeps_pins = True
 
     def __init__(
         self,
@@ -197,7 +200,8 @@ class PostgresCacheBackend(CacheBackend):
             ttl: Seconds after which it is forgotten, or None to keep it.
 
         Returns:
-            False, with nothing changed, if it cannot be written as a record; else True.
+            False, with nothing changed, if it cannot be written as a record, or would replace
+            something pinned and is not; else True.
 
         Raises:
             BackendError: If the server fails, is full, or takes longer than `write_timeout`.
@@ -215,8 +219,10 @@ class PostgresCacheBackend(CacheBackend):
             return False
         now = self._wall_clock()
         expires_at = None if seconds is None else now + seconds
-        values = (*write_row(entry, record), now, expires_at)
-        await self._rows(self._queries.put, *values)
+        values = (*write_row(entry, record), now, PINNED if entry.pinned else expires_at)
+        if not await self._rows(self._queries.put, *values):
+            self._refused += 1
+            return False
         self._written.append(key)
         if len(self._written) >= _TIDY_EVERY:
             await self._tidy()
@@ -348,12 +354,14 @@ class PostgresCacheBackend(CacheBackend):
               not answer.
             - bytes: What their records take, or None likewise.
             - namespaces: How many namespaces hold some, or None likewise.
+            - pinned: How many of them are pinned, or None likewise.
             - available: Whether the server answered just now.
             - hits: Look-ups that found an utterance.
             - misses: Look-ups that did not, those with an unusable record included.
             - corrupt: Damaged records, which were deleted.
             - newer: Records of a newer format, which were left alone.
-            - refused: Utterances not taken because they do not fit into a record.
+            - refused: Utterances not taken because they do not fit into a record, or would have
+              replaced a pinned one.
             - expirations: Utterances that this object removed because their time was over.
             - uncounted_uses: Look-ups that are missing from "uses", as the server was down.
             - server: Where it is, without user and password.
@@ -364,7 +372,7 @@ class PostgresCacheBackend(CacheBackend):
             - timeouts: Calls that took too long.
             - unavailable: Calls not made because the server is left alone.
         """
-        counted: dict[str, Any] = dict.fromkeys(("entries", "bytes", "namespaces"))
+        counted: dict[str, Any] = dict.fromkeys(_COUNTED)
         available = False
         with suppress(BackendError):
             (row,) = await self._rows(self._queries.count, self._wall_clock())

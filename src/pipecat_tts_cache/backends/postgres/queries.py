@@ -36,6 +36,8 @@ COLUMNS = (
 """What `Queries.put` takes first, in this order."""
 
 _LIVE = "(expires_at IS NULL OR expires_at > to_timestamp({now}::float8))"
+_PINNED = "'infinity'::timestamptz"
+"""When something pinned expires; without a time to live it is NULL."""
 _WANTED = "unnest($1::text[], $2::text[]) AS given (id, digest)"
 
 
@@ -46,7 +48,8 @@ class Queries:
     Parameters:
         get: namespace_id, digest, now -> record.
         exists: namespace_id, digest, now -> whether there is one.
-        put: `COLUMNS`, then now and expires_at.
+        put: `COLUMNS`, then now and expires_at -> a row, unless what is there is pinned and this
+            is not.
         delete: namespace_id, digest, now -> a row if there was one: whether it was alive.
         heal: namespace_id, digest, SHA-256 of the record to be deleted.
         delete_many: namespace_ids in hexadecimal, digests, now -> how many were alive.
@@ -54,7 +57,7 @@ class Queries:
         clear_one: the same, within that namespace.
         list_all: namespace_id and digest to go on behind, now, limit -> descriptions.
         list_one: the same, within that namespace.
-        count: now -> entries, bytes, namespaces.
+        count: now -> entries, bytes, namespaces, pinned.
         sweep: now, limit -> how many were removed: what is over by the server's clock, too, for
             one client whose clock is ahead would remove what is alive for all others.
         fold: namespace_ids in hexadecimal, of which to fold the changes to totals.
@@ -117,9 +120,11 @@ def _put(table: str) -> str:
         for number, name in enumerate(names, start=1)
     ]
     return f"""
-        INSERT INTO {table} ({", ".join(names)}) VALUES ({", ".join(values)})
+        INSERT INTO {table} AS kept ({", ".join(names)}) VALUES ({", ".join(values)})
         ON CONFLICT (namespace_id, digest) DO UPDATE
-        SET {", ".join(f"{name} = excluded.{name}" for name in names[2:])}"""
+        SET {", ".join(f"{name} = excluded.{name}" for name in names[2:])}
+        WHERE kept.expires_at IS DISTINCT FROM {_PINNED} OR excluded.expires_at = {_PINNED}
+        RETURNING true"""
 
 
 def _delete_many(table: str) -> str:
@@ -174,7 +179,8 @@ def _count(table: str, totals: str) -> str:
         )
         SELECT coalesce(sum(entries), 0)::bigint AS entries,
           coalesce(sum(bytes), 0)::bigint AS bytes,
-          count(*) FILTER (WHERE entries > 0) AS namespaces
+          count(*) FILTER (WHERE entries > 0) AS namespaces,
+          (SELECT count(*) FROM {table} WHERE expires_at = {_PINNED}) AS pinned
         FROM alive"""
 
 

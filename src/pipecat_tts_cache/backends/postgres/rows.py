@@ -6,6 +6,7 @@
 
 """Rows of the Postgres store, from entries and back."""
 
+import math
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +17,8 @@ from pipecat_tts_cache.backends.postgres.text import from_column, to_column
 _TEXTS = ("text", "text_digest", "service", "voice", "model", "codec")
 _NUMBERS = ("duration", "sample_rate", "num_channels")
 _TIMES = ("created_at", "last_used_at", "expires_at")
+PINNED = math.inf
+"""When something pinned expires, as a row has it."""
 _LATEST = 253_402_300_799.0
 """The end of the year 9999; far beyond that PostgreSQL has no time."""
 
@@ -82,5 +85,8 @@ def read_row(row: Any) -> Entry:
         name: None if row[name] is None else from_column(row[name]) for name in _TEXTS
     }
     others = {name: row[name] for name in (*_NUMBERS, *_TIMES, "uses")}
+    pinned = others["expires_at"] == PINNED
+    if pinned:
+        others["expires_at"] = None
     key = CacheKey(from_column(row["namespace"]), row["digest"])
-    return Entry(key=key, size=row["bytes"], **texts, **others)
+    return Entry(key=key, size=row["bytes"], pinned=pinned, **texts, **others)

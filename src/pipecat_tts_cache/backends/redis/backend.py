@@ -73,6 +73,8 @@ class RedisCacheBackend(CacheBackend):
     that loop; once it is closed, the store may be used in another one.
     """
 
+    keeps_pins = True
+
     def __init__(
         self,
         redis_url: str | None = None,
@@ -134,7 +136,9 @@ class RedisCacheBackend(CacheBackend):
         self._timeout = check_seconds("timeout", timeout)
         self._write_timeout = check_seconds("write_timeout", write_timeout)
         self._codec: Codec = check_choice("codec", codec, Codec)
-        self._sliding_ttl = _check_sliding_ttl(sliding_ttl)
+        self._sliding_ttl = (
+            None if sliding_ttl is None else check_seconds("sliding_ttl", sliding_ttl)
+        )
         self._key_prefix = key_prefix
         connect = partial(
             make_client,
@@ -205,8 +209,8 @@ class RedisCacheBackend(CacheBackend):
                 keep it for `sliding_ttl`.
 
         Returns:
-            False, with nothing changed, if it cannot be written as a record or the server is a
-            replica; else True.
+            False, with nothing changed, if it cannot be written as a record, would replace
+            something pinned and is not, or the server is a replica; else True.
 
         Raises:
             BackendError: If the server fails, is full, or takes longer than `write_timeout`.
@@ -214,22 +218,20 @@ class RedisCacheBackend(CacheBackend):
             ValueError: If `ttl` is not above zero or not finite.
         """
         seconds = check_ttl(ttl) or self._sliding_ttl
+        written = False
         try:
             record = await write_record(utterance, self._codec)
-            await self._write(key, record, seconds)
-        except RecordError:
-            self._counts["refused"] += 1
-            return False
-        except BackendError as error:
-            if not is_read_only(error.__cause__):
+            written = await self._write(key, record, None if utterance.pinned else seconds)
+        except (RecordError, BackendError) as error:
+            if not (isinstance(error, RecordError) or is_read_only(error.__cause__)):
                 raise
+        if not written:
             self._counts["refused"] += 1
             return False
         self._writes += 1
         if self._writes % _TIDY_EVERY == 0:
-            name, _ = name_and_digest(key)
             with suppress(BackendError):
-                await self._do(lambda client: self._index.tidy(client, name))
+                await self._do(partial(self._index.tidy, name=name_and_digest(key)[0]))
         return True
 
     async def delete(self, key: CacheKey) -> bool:
@@ -347,7 +349,8 @@ class RedisCacheBackend(CacheBackend):
               nothing there.
             - corrupt: Damaged records, which were deleted.
             - newer: Records of a newer format, which were left alone.
-            - refused: Utterances not taken: they fit into no record, or the server is a replica.
+            - refused: Utterances not taken: they fit into no record, would have replaced a pinned
+              one, or the server is a replica.
             - not_prolonged: Hits whose time to live the server did not let be set anew.
             - not_announced: Changes that the server did not let be told to other stores.
             - watching: Whether this store listens to others just now.
@@ -427,23 +430,19 @@ class RedisCacheBackend(CacheBackend):
                 await self.delete(key)
         return None
 
-    async def _write(self, key: CacheKey, record: bytes, seconds: float | None) -> None:
+    async def _write(self, key: CacheKey, record: bytes, seconds: float | None) -> bool:
         self._watch.start()
         self._watch.may_be_copied(*key)
         name, digest = name_and_digest(key)
         try:
             self._watch.known.add(name, [digest])
-            await self._do(lambda client: self._index.write(client, key, record, seconds))
+            return await self._do(lambda client: self._index.write(client, key, record, seconds))
         finally:  # again, as a look-up meanwhile may have found nothing yet; and whoever gave up
             self._watch.known.add(name, [digest])  # waiting does not know what became of it
 
     def _unheard(self, error: Exception) -> None:
         self._counts["not_announced"] += 1
         self._server.refused(error)
-
-
-def _check_sliding_ttl(seconds: float | None) -> float | None:
-    return None if seconds is None else check_seconds("sliding_ttl", seconds)
 
 
 def _name(namespace: str | None) -> bytes | None:

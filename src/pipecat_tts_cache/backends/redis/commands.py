@@ -64,7 +64,7 @@ async def run_in_order(
 
 async def run_at_once(
     client: Any, commands: Sequence[Command], *, message: Command, undo: Command
-) -> Exception | None:
+) -> tuple[list[Any], Exception | None]:
     """Do all or nothing, in one go. A cluster cannot, and a full server does not even remove.
 
     Args:
@@ -72,10 +72,11 @@ async def run_at_once(
         commands: The commands.
         message: What tells others of it when it is done. A server that does not pass it on does
             the rest all the same.
-        undo: What to do if only a part can be done, as another's key is in the way.
+        undo: What to do if only a part can be done, as another's key is in the way, unless the
+            last command answers None.
 
     Returns:
-        What the server said if it did not pass the message on.
+        The answers, and what the server said if it did not pass the message on.
 
     Raises:
         Exception: The first answer to a command that is an error.
@@ -85,10 +86,9 @@ async def run_at_once(
     as_bytes = [(name.encode(), *arguments) for name, *arguments in together]
     *queued, done, told = await run(client, as_bytes, strict=False)
     _first_error_raised([*queued, done])
-    if any(_error(answer) for answer in done):
+    if any(_error(answer) for answer in done) and done[-1] is not None:
         await run(client, [undo], strict=False)
-    _first_error_raised(done)
-    return _error(told)
+    return _first_error_raised(done), _error(told)
 
 
 def _error(answer: object) -> Exception | None:

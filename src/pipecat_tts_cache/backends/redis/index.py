@@ -38,6 +38,7 @@ from pipecat_tts_cache.backends.names import encode_namespace
 from pipecat_tts_cache.backends.redis.client import is_cluster
 from pipecat_tts_cache.backends.redis.commands import Command, run, run_at_once, run_in_order
 from pipecat_tts_cache.backends.redis.news import NewsChannel
+from pipecat_tts_cache.utterance import PINNED_MARK, PINNED_START, PINNED_STOP, is_pinned
 
 BATCH = 256
 PAGE = 128
@@ -46,6 +47,11 @@ _CLOCK_SKEW = 3600.0
 """How far the clocks of two hosts may be apart before one takes the other's entries for expired."""
 
 _FOREVER = "+inf"
+_UNLESS_PINNED = f"""
+local head = redis.pcall('GETRANGE', KEYS[1], {PINNED_START}, {PINNED_STOP - 1})
+if type(head) == 'string' and head:find(ARGV[1], 1, true) then return false end
+return redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3))"""
+"""Runs a command on an entry; answers None if that is pinned."""
 _GONE = -2
 """What a server says of the time to live of a key that is not there."""
 
@@ -99,14 +105,17 @@ class RedisIndex:
     def _index(self, name: bytes) -> bytes:
         return b"%bi:%b" % (self._prefix, name)
 
-    async def write(self, client: Any, key: CacheKey, record: bytes, ttl: float | None) -> None:
-        """Write an entry and list it.
+    async def write(self, client: Any, key: CacheKey, record: bytes, ttl: float | None) -> bool:
+        """Write an entry and list it, unless it would replace something pinned and is not.
 
         Args:
             client: The client.
             key: Where to keep it.
             record: What to keep.
             ttl: Seconds for which to keep it, or None for ever.
+
+        Returns:
+            Whether it was written.
         """
         name, digest = name_and_digest(key)
         expiry = _FOREVER if ttl is None else self._wall_clock() + ttl
@@ -115,16 +124,27 @@ class RedisIndex:
         index: Command = ("ZADD", self._index(name), expiry, digest)
         names: Command = ("ZADD", self._names, "GT", expiry, name)
         stored: Command = ("SET", entry, record, *lifetime)
+        if not is_pinned(record[:PINNED_STOP]):
+            stored = _unless_pinned(stored)
         message = self.news.stored(name, digest)
         if is_cluster(client):
-            await self._change(client, [[index], [names], [stored], [index], [names]], message)
+            steps = [[index], [names], [stored], [index], [names]]
+            _, _, (answer,), *_ = await self._change(client, steps, message)
         else:
             undo = ("UNLINK", entry)
             commands = [index, names, stored]
-            self._note(await run_at_once(client, commands, message=message, undo=undo))
+            (*_, answer), unheard = await run_at_once(client, commands, message=message, undo=undo)
+            self._note(unheard)
+        if answer is None:
+            await self._list_for_ever(client, name, digest)
+        return answer is not None
+
+    async def _list_for_ever(self, client: Any, name: bytes, digest: bytes) -> None:
+        """Put in order the place of something pinned, which a write or a use has moved."""
+        await run(client, [("ZADD", self._index(name), "XX", _FOREVER, digest)], strict=False)
 
     async def use(self, client: Any, key: CacheKey, ttl: float) -> tuple[Any, Exception | None]:
-        """Read an entry and let it live on from now.
+        """Read an entry and let it live on from now, unless it is pinned and lives for ever.
 
         It is read even where the server does not let it be written.
 
@@ -141,13 +161,15 @@ class RedisIndex:
         expiry = self._wall_clock() + ttl
         commands: list[Command] = [
             ("GET", entry),
-            ("PEXPIRE", entry, max(1, round(1000 * ttl))),
+            _unless_pinned(("PEXPIRE", entry, max(1, round(1000 * ttl)))),
             ("ZADD", self._index(name), "XX", expiry, digest),
             ("ZADD", self._names, "XX", "GT", expiry, name),
         ]
         record, *touched = await run(client, commands, strict=False)
         if isinstance(record, Exception):
             raise record
+        if record is not None and is_pinned(record[:PINNED_STOP]):
+            await self._list_for_ever(client, name, digest)
         return record, next((each for each in touched if isinstance(each, Exception)), None)
 
     async def remove(self, client: Any, name: bytes, digests: Sequence[bytes]) -> int:
@@ -314,6 +336,12 @@ def _removed(answers: list[list[int]]) -> int:
     """Count what a removal removed: before its place in the index, and after."""
     before, _, after = answers
     return sum(before) + sum(after)
+
+
+def _unless_pinned(command: Command) -> Command:
+    """Make a command on an entry one that is not done if the entry is pinned."""
+    name, entry, *arguments = command
+    return ("EVAL", _UNLESS_PINNED, 1, entry, PINNED_MARK, name, *arguments)
 
 
 def name_and_digest(key: CacheKey) -> tuple[bytes, bytes]:
