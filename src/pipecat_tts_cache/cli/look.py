@@ -104,7 +104,7 @@ def list_(
             entries = list_entries(backend, chosen)
             if sort is not None:
                 entries = _sorted(entries, sort, limit or _SORTED_LIMIT)
-            return await _show(entries, limit, as_json)
+            return await show_entries(entries, limit, as_json)
 
         if not with_store(store, show):
             note("nothing found")
@@ -146,7 +146,17 @@ async def look_up(
     return entry, utterance
 
 
-async def _show(entries: AsyncIterator[Entry], limit: int | None, as_json: bool) -> int:
+async def show_entries(entries: AsyncIterator[Entry], limit: int | None, as_json: bool) -> int:
+    """Show entries as they come.
+
+    Args:
+        entries: The entries.
+        limit: How many to show at most, or None.
+        as_json: Whether as JSON.
+
+    Returns:
+        How many there were.
+    """
     table = EntryTable()
     shown = 0
     async for entry in entries:

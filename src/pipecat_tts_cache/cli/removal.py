@@ -74,7 +74,7 @@ def purge(
         chosen = filters.selection()
         if chosen.is_everything:
             raise Stop("say what to purge, or use clear: see --help", ExitCode.USAGE)
-        _remove(store, _purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
+        remove(store, _purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def delete_text(
@@ -93,7 +93,7 @@ def delete_text(
         if not text.strip():
             raise Stop("there is no text in it", ExitCode.USAGE)
         chosen = Selection(text=text, secret=_ask_secret() if ask_secret else secret())
-        removed = _remove(store, _purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
+        removed = remove(store, _purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
         if not removed.entries:
             raise Stop("no utterance says that", ExitCode.NOTHING_FOUND)
 
@@ -118,14 +118,14 @@ def clear(
         return Purged(entries=count)
 
     with ending(store):
-        _remove(store, work, yes=yes, dry_run=dry_run, as_json=as_json, fields=("entries",))
+        remove(store, work, yes=yes, dry_run=dry_run, as_json=as_json, fields=("entries",))
 
 
 def _purging(selection: Selection) -> Work:
     return lambda backend, only_count: purge_store(backend, selection, dry_run=only_count)
 
 
-def _remove(
+def remove(
     store: str,
     work: Work,
     *,
@@ -134,7 +134,22 @@ def _remove(
     as_json: bool,
     fields: Sequence[str] = ("entries", "size", "duration"),
 ) -> Purged:
-    """Count, ask, remove, and tell."""
+    """Count, ask, remove, and tell.
+
+    Args:
+        store: The store.
+        work: Removes it, or only counts it.
+        yes: Whether nobody is to be asked.
+        dry_run: Whether only to count.
+        as_json: Whether to tell in JSON.
+        fields: What to tell of it.
+
+    Returns:
+        What was removed, or would be.
+
+    Raises:
+        Stop: If nobody can be asked, or the answer is no.
+    """
     if not (yes or dry_run):
         check_somebody_is_there()
     outcome = Purged()
