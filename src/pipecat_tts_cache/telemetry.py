@@ -26,6 +26,11 @@ try:
 except ImportError:
     metrics = None  # type: ignore[assignment]
 
+try:
+    _VERSION = version("pipecat-tts-cache")  # here, as it reads a file
+except PackageNotFoundError:
+    _VERSION = ""
+
 Telemetry = Literal["on", "off", "namespace"]
 _NAME = "pipecat_tts_cache"
 _SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 1.0)
@@ -89,11 +94,7 @@ def instruments() -> Any:
     """
     if metrics is None:
         return None
-    try:
-        own_version = version("pipecat-tts-cache")
-    except PackageNotFoundError:
-        own_version = ""
-    return _Instruments(metrics.get_meter(_NAME, own_version))
+    return _Instruments(metrics.get_meter(_NAME, _VERSION))
 
 
 class Meter:
