@@ -7,6 +7,7 @@
 """The examples of docs/cli.md run, and it names what there is."""
 
 import dataclasses
+import os
 import re
 import shlex
 import subprocess
@@ -24,7 +25,18 @@ from pipecat_tts_cache.near_misses import NearMisses, Spelling
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.command_line import Said, disk
 
-PAGE = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+BOT = """
+import os
+from pipecat_tts_cache import open_backend
+from tests.cached_scripted import CACHED_SCRIPTED
+
+def make_tts():
+    store = open_backend(os.environ["PIPECAT_TTS_CACHE_URL"])
+    return CACHED_SCRIPTED["inline"](cache_backend=store, cache_namespace="booking-bot")
+"""
+CALL = """[{"role": "assistant", "content": "One moment. One moment."}]"""
 
 
 @pytest.mark.timeout(600)  # two dozen processes
@@ -37,11 +49,16 @@ def test_the_examples_run(tmp_path: Path) -> None:
     shop = disk(tmp_path / "var" / "cache" / "tts")
     shop.fill(Said("One moment."), Said("Hello.", namespace="booking-bot", days=8))
     assert make_key("0").digest.startswith("5feceb66")
+    (tmp_path / "my_bot.py").write_text(BOT)
+    (tmp_path / "lines.txt").write_text("Hello.")
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls" / "one.json").write_text(CALL)
     examples = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     script = "set -eu\n" + "".join(examples).replace("disk:///", f"disk://{tmp_path}/")
     done = subprocess.run(
         ["sh", "-c", f'PATH="{tmp_path}:$PATH"\n{script}'],
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

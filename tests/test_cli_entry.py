@@ -26,6 +26,8 @@ COMMANDS = [
     "copy",
     "export",
     "import",
+    "warm",
+    "phrases",
     "purge",
     "delete-text",
     "clear",

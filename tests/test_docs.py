@@ -24,6 +24,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from blockbuster import BlockBuster
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.tts_service import WebsocketTTSService
 from redis.asyncio import Redis
@@ -55,6 +56,7 @@ REPOSITORY = "https://github.com/omChauhanDev/pipecat-tts-cache/blob/main/"
 REDIS_URL = "redis://localhost:6379/0"
 REDIS_PAGE = "docs/store-redis.md"
 RECORDINGS_PAGE = "docs/recordings.md"
+WARMING_PAGE = "docs/warming.md"
 POSTGRES_URL = "postgresql://bot:secret@localhost:5432/speech"
 POSTGRES_PAGE = "docs/store-postgres.md"
 """Its snippets are run by tests/test_postgres_docs.py."""
@@ -110,17 +112,21 @@ RUNNABLE = {page: list(snippets(page, "python")) for page in PAGES if any(snippe
 WANT_REDIS = [page for page, code in RUNNABLE.items() if any(REDIS_URL in each for _, each in code)]
 
 
-async def run_page(page: str, redis_url: str = "", postgres_url: str = "") -> None:
+async def run_page(page: str, redis_url: str = "", postgres_url: str = "") -> dict[str, Any]:
     """Run the snippets of a page, each behind those before it."""
     names: dict[str, Any] = {"__name__": "snippet"}
     for line, code in RUNNABLE[page]:
         real = code.replace(REDIS_URL, redis_url).replace(POSTGRES_URL, postgres_url)
         await run(real, page, line, names)
     await close_stores(names)
+    return names
 
 
 @pytest.mark.parametrize(
-    "page", sorted(RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE, OBJECT_PAGE, RECORDINGS_PAGE})
+    "page",
+    sorted(
+        RUNNABLE.keys() - {*WANT_REDIS, POSTGRES_PAGE, OBJECT_PAGE, RECORDINGS_PAGE, WARMING_PAGE}
+    ),
 )
 async def test_python_snippets_run(page: str) -> None:
     """Every snippet of a page runs."""
@@ -142,6 +148,24 @@ async def test_snippets_about_recordings_run(tmp_path: Path) -> None:
     folder, *names = shown.split()
     for name in names:
         assert await asyncio.to_thread((tmp_path / folder / name).is_file), name
+
+
+@pytest.fixture
+def past_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to a folder with lines, and with what was said in calls."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.csv").write_text("text,voice\nHello!,carla\n")
+    call = '{"role": "assistant", "content": "One moment. It is done."}\n'
+    (tmp_path / "calls.jsonl").write_text(2 * call)
+
+
+@pytest.mark.usefixtures("past_calls")
+async def test_snippets_about_warming_run(no_blocking: BlockBuster) -> None:
+    """Every snippet of the page runs, and finds the lines that are to be prepared."""
+    no_blocking.deactivate()  # to read a file blocks, and the page says so
+    names = await run_page(WARMING_PAGE)
+    texts = [line.text for line in names["lines"]]
+    assert ["Hello!", "It is done.", "One moment."] == sorted(texts)
 
 
 @pytest.mark.parametrize("page", WANT_REDIS)

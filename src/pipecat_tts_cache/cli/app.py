@@ -8,11 +8,11 @@
 
 import typer
 
-from pipecat_tts_cache.cli import copying, folders, look, play, removal, repeated
+from pipecat_tts_cache.cli import copying, folders, lines, look, play, removal, repeated, warming
 
 app = typer.Typer(
     name="tts-cache",
-    help="Look into a store of speech, tidy it, and move it.",
+    help="Fill a store of speech, look into it, tidy it, and move it.",
     epilog="What is removed is asked about first. Every command takes --help.",
     no_args_is_help=True,
     add_completion=False,
@@ -24,6 +24,8 @@ play.register(app)
 repeated.register(app)
 copying.register(app)
 folders.register(app)
+warming.register(app)
+lines.register(app)
 removal.register(app)
 
 

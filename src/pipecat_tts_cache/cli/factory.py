@@ -64,12 +64,19 @@ def _module(name: str) -> Any:
             what = f"{name} cannot be imported: it needs the module {missing}"
         raise Stop(what, ExitCode.USAGE) from None
     except Exception as error:  # whatever its code does; its words may hold anything
-        where = _last_line(error)
+        where = last_line(error)
         raise Stop(f"{name} cannot be imported: {type(error).__name__}{where}") from None
 
 
-def _last_line(error: Exception) -> str:
-    """Say where an error was raised, without its words."""
+def last_line(error: Exception) -> str:
+    """Say where an error was raised, without its words.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The file and the line, to put behind the name of the error.
+    """
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
