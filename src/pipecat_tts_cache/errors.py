@@ -50,7 +50,7 @@ class BackendUnavailableError(BackendError):
 
 
 class UncacheableError(CacheError):
-    """A request holds a value that has no canonical form, so it has no key."""
+    """A request has no key, as a value in it has no canonical form; or is not for the cache."""
 
 
 class SpeechError(CacheError):
