@@ -6,19 +6,25 @@
 
 """What a bot may ask of the cache of a service, and tell it."""
 
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.phrasebook import Phrasebook
-from pipecat_tts_cache.preparation.lines import RankedLine
+from pipecat_tts_cache.preparation.lines import Line, RankedLine
+from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
+
+if TYPE_CHECKING:
+    from pipecat_tts_cache.preparation.running import Preparation
 
 
 class CacheControls:
     """The face of `TTSCacheMixin` towards its users."""
 
     _tts_cache_book: Phrasebook
+    _tts_cache_preparation: "Preparation"
 
     @property
     def cache_enabled(self) -> bool:
@@ -44,6 +50,9 @@ class CacheControls:
             - character_hit_rate (float): Of all characters, the share that was replayed.
             - seconds_from_cache, seconds_synthesized (float): Length of their audio in seconds.
             - stores (int): Sentences stored.
+            - prefetched, prefetch_dropped (int): Lines that `prefetch` has stored, and that it has
+              let go or that could not be stored.
+            - characters_prefetched (int): Length of the texts that `prefetch` had spoken.
             - not_stored (dict[str, int]): Sentences spoken live but not stored, by reason; the
               reasons are those of `NotStored`.
             - bypassed (dict[str, int]): Sentences that were neither looked up nor stored, by
@@ -114,6 +123,102 @@ class CacheControls:
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, not {type(text).__name__}")
         return await self._tts_cache_book.delete_text(text)
+
+    async def warm(
+        self,
+        lines: Iterable[str | Line],
+        *,
+        concurrency: int = 5,
+        as_turns: bool = False,
+        sample_rate: int | None = None,
+        refresh: bool = False,
+        line_timeout: float = 60.0,
+        progress: Callable[[int, int, Outcome], None] | None = None,
+    ) -> Warmed:
+        """Fill the store with speech, under exactly the keys that this service uses at this moment.
+
+        It is said to nobody, by services like this one: made with the same arguments, and told what
+        has changed since. Live speech goes on meanwhile, and is not waited for.
+
+        Args:
+            lines: What to say. The options of a `Line` are settings, such as a voice, that are
+                another than this service has.
+            concurrency: How many to say at a time, each with a service of its own.
+            as_turns: Whether the lines are what a language model writes, to be looked up sentence
+                by sentence; by default each is one, as in a `TTSSpeakFrame`.
+            sample_rate: Of the bot's audio output, in Hz, if the service is in no pipeline that
+                runs yet; None for Pipecat's default.
+            refresh: Whether to say what is there, too, and replace it.
+            line_timeout: Seconds that a line may take.
+            progress: Called after each line with how many are done, how many there are, and what
+                came of this one.
+
+        Returns:
+            What came of each line.
+
+        Raises:
+            RuntimeError: If a second service like this one cannot be made or started. Then
+                `pipecat_tts_cache.warm` remains, with a function that makes it.
+            TimeoutError: If it does not start within half a minute.
+            TypeError: If an argument has the wrong type, or the service has no such setting.
+            ValueError: If an argument makes no sense.
+        """
+        return await self._tts_cache_preparation.warm(
+            lines,
+            concurrency=concurrency,
+            as_turns=as_turns,
+            sample_rate=sample_rate,
+            refresh=refresh,
+            line_timeout=line_timeout,
+            progress=progress,
+        )
+
+    async def is_warm(
+        self,
+        lines: Iterable[str | Line],
+        *,
+        as_turns: bool = False,
+        sample_rate: int | None = None,
+        line_timeout: float = 60.0,
+    ) -> Warmed:
+        """Find out what is in the store; nothing is spoken, and nothing counts as used.
+
+        Args:
+            lines: As for `warm`, as everything else.
+            as_turns: Whether the lines are what a language model writes.
+            sample_rate: In Hz.
+            line_timeout: Seconds that a line may take.
+
+        Returns:
+            What is there and what is not: `failed` is empty if everything is warm.
+
+        Raises:
+            RuntimeError: As for `warm`, as everything else.
+            TimeoutError: If a service like this one does not start.
+            TypeError: If an argument has the wrong type.
+            ValueError: If an argument makes no sense.
+        """
+        return await self._tts_cache_preparation.is_warm(
+            lines, as_turns=as_turns, sample_rate=sample_rate, line_timeout=line_timeout
+        )
+
+    def prefetch(self, lines: Iterable[str | Line], *, as_turns: bool = False) -> None:
+        """Have lines prepared in the background that the bot is likely to say next.
+
+        It returns at once. The lines are said one at a time as by `warm`, and only while this
+        service asks its provider for nothing: what is under way then is broken off, and comes back
+        later. What is there, or asked for already, is not said again. If more than 32 wait, the
+        oldest are let go; `cleanup` lets go of all.
+
+        Args:
+            lines: As for `warm`.
+            as_turns: Whether the lines are what a language model writes.
+
+        Raises:
+            TypeError: If a line is neither a string nor a `Line`, or the service has no such
+                setting.
+        """
+        self._tts_cache_preparation.prefetch(lines, as_turns=as_turns)
 
     def cache_control(
         self,

@@ -14,12 +14,13 @@ contexts that are not managed are passed on untouched.
 
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
     InterruptionFrame,
+    StartFrame,
     TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -40,6 +41,8 @@ from pipecat_tts_cache.pipecat_compat import (
     WordTimestamp,
     end_what_is_due,
 )
+from pipecat_tts_cache.preparation.arguments import Arguments
+from pipecat_tts_cache.preparation.running import Preparation
 from pipecat_tts_cache.prices import PriceTable
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.savings import SavingsLedger
@@ -65,6 +68,7 @@ class TTSCacheMixin(CacheControls, TTSService):
         on_tts_cache_miss: Called with (service, context_id, text) when it is spoken live.
     """
 
+    _tts_cache_made_with: Arguments
     _tts_cache_works = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -80,6 +84,21 @@ class TTSCacheMixin(CacheControls, TTSService):
                     f"{cls.__name__}: TTSCacheMixin must stand before {base.__name__}: "
                     f"class {cls.__name__}(TTSCacheMixin, {base.__name__})"
                 )
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments, so that a service like this one can be made.
+
+        Args:
+            *args: Of the whole class, whatever stands in front of the mixin.
+            **kwargs: Likewise.
+
+        Returns:
+            The service, which is not initialized yet.
+        """
+        new = super().__new__
+        self: Self = new(cls) if new is object.__new__ else new(cls, *args, **kwargs)
+        self._tts_cache_made_with = Arguments(args, kwargs)
+        return self
 
     def __init__(
         self,
@@ -153,6 +172,8 @@ class TTSCacheMixin(CacheControls, TTSService):
         self._tts_cache = Conductor(
             host=self, below=cast(TTSService, super()), profile=profile, book=self._tts_cache_book
         )
+        self._tts_cache_preparation = Preparation(self)
+        self._tts_cache.live.flight.before_asking = self._tts_cache_preparation.give_way
         self._tts_cache_in_speak_frame = False
         self._tts_cache_teller = Teller(self, self._tts_cache_book)
         super().__init__(*args, **kwargs)
@@ -182,6 +203,7 @@ class TTSCacheMixin(CacheControls, TTSService):
             return
         if self._tts_cache_book.rehearsal is not None:
             return  # speech that is left alone could not be stored
+        self._tts_cache_preparation.give_way()
         await self._tts_cache.speak_alone()
         async for frame in super().run_tts(text, context_id):  # pyright: ignore[reportAbstractUsage]
             yield frame
@@ -222,6 +244,8 @@ class TTSCacheMixin(CacheControls, TTSService):
                 self._tts_cache_in_speak_frame = False
         if isinstance(frame, InterruptionFrame):
             await self._tts_cache.after_interruption()
+        elif isinstance(frame, StartFrame):
+            self._tts_cache_preparation.begin()
 
     async def on_turn_context_created(self, context_id: str) -> None:
         """Decide whether a turn is managed; the service sees the inner contexts of one that is.
@@ -255,6 +279,7 @@ class TTSCacheMixin(CacheControls, TTSService):
 
     async def cleanup(self) -> None:
         """Leave nothing behind: no task, no pending write."""
+        await self._tts_cache_preparation.close()
         await super().cleanup()
         await self._tts_cache.close()
         await self._tts_cache_book.close()

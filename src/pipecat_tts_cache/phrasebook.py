@@ -111,12 +111,14 @@ class Phrasebook:
         return key
 
     def share(self, other: "Phrasebook") -> None:
-        """Heed what another service is told, now and later: its options and what is personal.
+        """Use the store of another service, and heed what it is told, now and later.
 
         Args:
-            other: The book of a service with the same store.
+            other: The book of that service.
         """
         self.options, self.guard = other.options, other.guard
+        if self.options.backend is not None:
+            self.use(self.options.backend)
 
     async def fingerprint(self, settings: Mapping[str, Any], sample_rate: int) -> str | None:
         """Tell apart the states of services in which their sentences have different keys.

@@ -174,6 +174,9 @@ class CacheStats(Tally):
         self.seconds_from_cache = 0.0
         self.seconds_synthesized = 0.0
         self.stores = 0
+        self.prefetched = 0
+        self.prefetch_dropped = 0
+        self.characters_prefetched = 0
         self.not_stored: Counter[NotStored] = Counter()
         self.store_errors = 0
         self.store_timeouts = 0
@@ -298,6 +301,9 @@ class CacheStats(Tally):
             "seconds_from_cache": self.seconds_from_cache,
             "seconds_synthesized": self.seconds_synthesized,
             "stores": self.stores,
+            "prefetched": self.prefetched,
+            "prefetch_dropped": self.prefetch_dropped,
+            "characters_prefetched": self.characters_prefetched,
             "not_stored": {reason.value: count for reason, count in self.not_stored.items()},
             "bypassed": {reason.value: count for reason, count in self.bypassed.items()},
             "tags": {tag: asdict(tally) for tag, tally in self.tags.items()},

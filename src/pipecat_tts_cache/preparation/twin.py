@@ -87,7 +87,7 @@ class Twins:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # said of the first
                 twin = type(service)(*args, **kwargs)
-            twin._text_filters = deepcopy(service._text_filters)  # they have a state
+                twin._text_filters = deepcopy(service._text_filters)  # they have a state
         except Exception as error:
             why = str(error) if isinstance(error, ValueError) else type(error).__name__
             raise TwinError(service, why) from error

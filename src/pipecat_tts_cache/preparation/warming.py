@@ -22,6 +22,7 @@ from pipecat_tts_cache.checks import check_positive_int, check_seconds
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.preparation.headless import PipelineEndedError
 from pipecat_tts_cache.preparation.lines import Line, as_lines
+from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
 from pipecat_tts_cache.preparation.rehearsal import Rehearsal, Standing
 from pipecat_tts_cache.preparation.studio import Booth, Studio
 from pipecat_tts_cache.stats import Bypass
@@ -30,51 +31,6 @@ __all__ = ["Line", "Outcome", "ServiceFactory", "Warmed", "is_warm", "warm"]
 
 ServiceFactory = Callable[..., TTSService]
 _IDLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of a line.
-
-    Parameters:
-        line: The line.
-        warm: Whether all of it is in the store by now.
-        spoken: Whether the provider was asked for any of it.
-        reasons: Why some of it is not in the store, as in `NotStored` and `Bypass`; or "timeout",
-            "pipeline ended", "nothing to say", "not there".
-    """
-
-    line: Line
-    warm: bool
-    spoken: bool = False
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmed:
-    """What came of all lines, in their order.
-
-    Parameters:
-        outcomes: What came of each.
-    """
-
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def stored(self) -> list[str]:
-        """The texts that were spoken and stored."""
-        return [each.line.text for each in self.outcomes if each.warm and each.spoken]
-
-    @property
-    def already(self) -> list[str]:
-        """The texts that were there."""
-        return [each.line.text for each in self.outcomes if each.warm and not each.spoken]
-
-    @property
-    def failed(self) -> dict[str, tuple[str, ...]]:
-        """The texts that are not in the store, with the reasons."""
-        return {each.line.text: each.reasons for each in self.outcomes if not each.warm}
-
 
 Progress = Callable[[int, int, Outcome], None]
 
