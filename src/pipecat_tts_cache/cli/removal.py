@@ -74,7 +74,7 @@ def purge(
         chosen = filters.selection()
         if chosen.is_everything:
             raise Stop("say what to purge, or use clear: see --help", ExitCode.USAGE)
-        remove(store, _purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
+        remove(store, purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def delete_text(
@@ -93,7 +93,7 @@ def delete_text(
         if not text.strip():
             raise Stop("there is no text in it", ExitCode.USAGE)
         chosen = Selection(text=text, secret=_ask_secret() if ask_secret else secret())
-        removed = remove(store, _purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
+        removed = remove(store, purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
         if not removed.entries:
             raise Stop("no utterance says that", ExitCode.NOTHING_FOUND)
 
@@ -121,7 +121,15 @@ def clear(
         remove(store, work, yes=yes, dry_run=dry_run, as_json=as_json, fields=("entries",))
 
 
-def _purging(selection: Selection) -> Work:
+def purging(selection: Selection) -> Work:
+    """Have a selection purged.
+
+    Args:
+        selection: What to remove.
+
+    Returns:
+        What does it, or only counts.
+    """
     return lambda backend, only_count: purge_store(backend, selection, dry_run=only_count)
 
 
