@@ -24,6 +24,7 @@ from pipecat_tts_cache.exports.store import Exported, Imported, Note
 from pipecat_tts_cache.near_misses import NearMisses, Spelling
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.command_line import Said, disk
+from tests.sounds import sine, write
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -51,6 +52,7 @@ def test_the_examples_run(tmp_path: Path) -> None:
     assert make_key("0").digest.startswith("5feceb66")
     (tmp_path / "my_bot.py").write_text(BOT)
     (tmp_path / "lines.txt").write_text("Hello.")
+    write(tmp_path, "wav", sine(16_000), 16_000).rename(tmp_path / "moment.wav")
     (tmp_path / "calls").mkdir()
     (tmp_path / "calls" / "one.json").write_text(CALL)
     examples = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

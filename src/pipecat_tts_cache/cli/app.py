@@ -8,7 +8,17 @@
 
 import typer
 
-from pipecat_tts_cache.cli import copying, folders, lines, look, play, removal, repeated, warming
+from pipecat_tts_cache.cli import (
+    copying,
+    folders,
+    lines,
+    look,
+    pinning,
+    play,
+    removal,
+    repeated,
+    warming,
+)
 
 app = typer.Typer(
     name="tts-cache",
@@ -26,6 +36,7 @@ copying.register(app)
 folders.register(app)
 warming.register(app)
 lines.register(app)
+pinning.register(app)
 removal.register(app)
 
 
