@@ -12,6 +12,7 @@ live. So what is replayed is noted on the span of its turn, or gets one of its o
 """
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from pipecat.services.tts_service import TTSService
@@ -92,12 +93,8 @@ def _note(entry: dict[str, Any], counted: Counted) -> None:
     """Add a sentence to what a span says."""
     tally: Tally = entry.setdefault(_OURS, Tally())
     tally.count(counted.characters, hit=counted.hit)
-    entry["span"].set_attributes(
-        {
-            "tts_cache.hit": not tally.misses,
-            "tts_cache.hits": tally.hits,
-            "tts_cache.misses": tally.misses,
-            "tts_cache.characters_from_cache": tally.characters_from_cache,
-            "tts_cache.characters_synthesized": tally.characters_synthesized,
-        }
-    )
+    attributes = {f"tts_cache.{name}": number for name, number in asdict(tally).items()}
+    attributes["tts_cache.hit"] = not tally.misses
+    if tally.misses:  # Pipecat's own count; costs are read off it
+        attributes["metrics.character_count"] = tally.characters_synthesized
+    entry["span"].set_attributes(attributes)

@@ -26,13 +26,17 @@ try:
 except ImportError:
     metrics = None  # type: ignore[assignment]
 
-try:
-    _VERSION = version("pipecat-tts-cache")  # here, as it reads a file
-except PackageNotFoundError:
-    _VERSION = ""
+
+def _own_version() -> str:
+    try:
+        return version("pipecat-tts-cache")
+    except PackageNotFoundError:
+        return ""
+
 
 Telemetry = Literal["on", "off", "namespace"]
 _NAME = "pipecat_tts_cache"
+_VERSION = _own_version()  # when this is imported, as it reads a file
 _SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 1.0)
 _LIMITS = {"gen_ai.request.model": 100, "tts_cache.tag": 100, "tts_cache.namespace": 1000}
 """How many values of an attribute a process tells apart, as each is kept until it ends."""
