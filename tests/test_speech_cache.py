@@ -551,6 +551,21 @@ async def test_closing_that_is_cancelled_leaves_nothing_behind() -> None:
     assert before == asyncio.all_tasks()
 
 
+async def test_who_forgets_to_close_does_not_wait_at_the_end() -> None:
+    """When `asyncio.run` cancels all tasks, each ends at once."""
+    loop = asyncio.get_running_loop()
+    before = asyncio.all_tasks()
+    speech = speech_of(Company())
+    await speech.fetch("Hello.")
+    began = loop.time()
+    left = asyncio.all_tasks() - before
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    assert loop.time() - began < 1
+    assert before == asyncio.all_tasks()
+
+
 # Nonsense
 
 

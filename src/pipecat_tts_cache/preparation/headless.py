@@ -202,7 +202,7 @@ async def launch(worker: PipelineWorker) -> tuple[asyncio.Task[None], asyncio.Ev
 
 
 async def _cancel(worker: PipelineWorker, run: asyncio.Task[None]) -> None:
-    if not run.done():
+    if not run.done() and not run.cancelling():  # else the whole event loop ends
         await worker.cancel()
         await asyncio.wait([run], timeout=2 * _END_SECONDS)
     run.cancel()
