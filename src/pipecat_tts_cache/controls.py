@@ -6,17 +6,20 @@
 
 """What a bot may ask of the cache of a service, and tell it."""
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.preparation.lines import Line, RankedLine
 from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
+from pipecat_tts_cache.utterance import Word
 
 if TYPE_CHECKING:
+    from pipecat_tts_cache.preparation.pinning import Pinned
     from pipecat_tts_cache.preparation.running import Preparation
 
 
@@ -219,6 +222,89 @@ class CacheControls:
                 setting.
         """
         self._tts_cache_preparation.prefetch(lines, as_turns=as_turns)
+
+    async def pin(
+        self,
+        line: str | Line,
+        audio: bytes | str | os.PathLike[str],
+        *,
+        words: Iterable[Word | tuple[str, float]] | None = None,
+        loudness: float | Literal["voice"] | None = None,
+        audio_rate: int | None = None,
+        audio_channels: int = 1,
+        as_turn: bool = False,
+        sample_rate: int | None = None,
+        line_timeout: float = 60.0,
+    ) -> "Pinned":
+        """Let a recording stand in for a line, under exactly the key that this service uses now.
+
+        Args:
+            line: What the bot says. The options of a `Line` are settings, such as a voice, that are
+                another than this service has.
+            audio: The path of a sound file, or samples, as for `pipecat_tts_cache.pin`.
+            words: The words with the times when they begin, in seconds; None to guess the times.
+            loudness: What to match, in LUFS, or "voice" for what the store holds in that voice.
+            audio_rate: Sample rate of samples, in Hz; a file has its own.
+            audio_channels: Number of channels of samples, 1 or 2.
+            as_turn: Whether the line is a sentence that a language model writes.
+            sample_rate: Of the bot's audio output, in Hz, if the service is in no pipeline that
+                runs yet; None for Pipecat's default.
+            line_timeout: Seconds that it may take to find the key.
+
+        Returns:
+            What is kept now.
+
+        Raises:
+            BackendError: If the store fails, or does not keep the recording.
+            OSError: If the file cannot be read.
+            RuntimeError: If a second service like this one cannot be made or started.
+            TimeoutError: If it does not start in time, or the line takes too long.
+            TypeError: If an argument has the wrong type, or the service has no such setting.
+            UncacheableError: If the line is not for the cache.
+            ValueError: If there is no store, or an argument makes no sense.
+        """
+        return await self._tts_cache_preparation.pin(
+            line,
+            audio,
+            words=words,
+            loudness=loudness,
+            audio_rate=audio_rate,
+            audio_channels=audio_channels,
+            as_turn=as_turn,
+            sample_rate=sample_rate,
+            line_timeout=line_timeout,
+        )
+
+    async def unpin(
+        self,
+        line: str | Line,
+        *,
+        as_turn: bool = False,
+        sample_rate: int | None = None,
+        line_timeout: float = 60.0,
+    ) -> bool:
+        """Take away the recording that stands in for a line, so that it is spoken live again.
+
+        Args:
+            line: As for `pin`, as everything else.
+            as_turn: Whether the line is a sentence that a language model writes.
+            sample_rate: In Hz.
+            line_timeout: Seconds.
+
+        Returns:
+            Whether there was one. What is there and not pinned stays.
+
+        Raises:
+            BackendError: If the store fails.
+            RuntimeError: As for `pin`, as everything else.
+            TimeoutError: If a service like this one does not start.
+            TypeError: If an argument has the wrong type.
+            UncacheableError: If the line is not for the cache.
+            ValueError: If there is no store, or an argument makes no sense.
+        """
+        return await self._tts_cache_preparation.unpin(
+            line, as_turn=as_turn, sample_rate=sample_rate, line_timeout=line_timeout
+        )
 
     def cache_control(
         self,

@@ -41,6 +41,7 @@ from pipecat_tts_cache.utterance import Utterance, Word
 if TYPE_CHECKING:
     from pipecat_tts_cache.sound.samples import Samples
 
+Audio = bytes | str | os.PathLike[str]
 _STEREO = 2
 _BYTES_PER_SAMPLE = 2
 _QUIETEST = -70.0
@@ -68,7 +69,7 @@ class Pinned:
 async def pin(
     service_factory: ServiceFactory,
     line: str | Line,
-    audio: bytes | str | os.PathLike[str],
+    audio: Audio,
     *,
     words: Iterable[Word | tuple[str, float]] | None = None,
     loudness: float | Literal["voice"] | None = None,
@@ -165,9 +166,7 @@ async def unpin(
 class _Recording:
     """A file, or samples, of which it is known what they are."""
 
-    def __init__(
-        self, audio: bytes | str | os.PathLike[str], rate: int | None, channels: int
-    ) -> None:
+    def __init__(self, audio: Audio, rate: int | None, channels: int) -> None:
         self._audio, self._rate, self._channels = audio, rate or 0, channels
         if isinstance(audio, bytes):
             _check_samples(audio, rate, channels)

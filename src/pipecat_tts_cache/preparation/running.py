@@ -7,10 +7,12 @@
 """Speech that is prepared for a service that runs: what is said to it, `Twins` say to nobody."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pipecat_tts_cache.control import AS_USUAL
 from pipecat_tts_cache.preparation.lines import Line, as_lines
 from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
+from pipecat_tts_cache.preparation.pinning import Audio, Pinned, pin, unpin
 from pipecat_tts_cache.preparation.prefetching import Prefetcher
 from pipecat_tts_cache.preparation.twin import Twins, check_settings
 from pipecat_tts_cache.preparation.warming import is_warm, warm
@@ -79,6 +81,24 @@ class Preparation:
             sample_rate=twins.sample_rate,
             line_timeout=line_timeout,
         )
+
+    async def pin(
+        self, line: str | Line, audio: Audio, *, sample_rate: int | None, **how: Any
+    ) -> Pinned:
+        """See `TTSCacheMixin.pin`."""
+        twins = self._twins_for(line, sample_rate)
+        return await pin(twins, line, audio, sample_rate=twins.sample_rate, **how)
+
+    async def unpin(self, line: str | Line, *, sample_rate: int | None, **how: Any) -> bool:
+        """See `TTSCacheMixin.unpin`."""
+        twins = self._twins_for(line, sample_rate)
+        return await unpin(twins, line, sample_rate=twins.sample_rate, **how)
+
+    def _twins_for(self, line: str | Line, sample_rate: int | None) -> Twins:
+        self._checked([line])
+        if self._service._tts_cache_book.options.backend is None:
+            raise ValueError("there is no store: give the service a cache_backend")
+        return Twins(self._service, control=AS_USUAL, sample_rate=sample_rate)
 
     def prefetch(self, lines: Iterable[str | Line], *, as_turns: bool) -> None:
         """See `TTSCacheMixin.prefetch`."""
