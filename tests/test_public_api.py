@@ -184,6 +184,7 @@ def test_below_the_seam_pipecat_is_not_needed() -> None:
             "spans",
             "speech_cache",
             "studio",
+            "taped",
             "telling",
             "turn",
             "twin",

@@ -32,6 +32,7 @@ from pipecat_tts_cache.utterance import Utterance, Word
 
 _MARK = "pipecat_tts_cache"
 _VERSION = 1
+_MAX_CHANNELS = 33
 _SUFFIXES = (".flac", ".wav")
 _NOT_KEPT = {"audio", "words", "seal", "created_at", "expires_at"}
 """What the files hold in another way, and what would change from run to run."""
@@ -222,7 +223,10 @@ def _recording(fields: dict[str, Any], page: Path, sound: bytes) -> Recording:
     key = CacheKey(fields["namespace"], fields["digest"])
     known = {name: fields[name] for name in (*_DEFAULTS, "sample_rate") if name in fields}
     words = tuple(Word(*word) for word in fields["words"])
-    silence = bytes(2 * known.get("num_channels", 1))
+    channels = known.get("num_channels", 1)
+    if not all(isinstance(part, str) for part in key) or channels not in range(1, _MAX_CHANNELS):
+        raise CorruptRecordError("its values make no sense")
+    silence = bytes(2 * channels)
     head = Utterance(audio=silence, words=words, seal=key.seal, **known)
     num_frames = fields["num_frames"]
     if not head.is_sound() or type(num_frames) is not int or num_frames <= 0:
