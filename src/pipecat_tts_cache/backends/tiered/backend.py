@@ -24,6 +24,7 @@ from pipecat_tts_cache.backends.tiered.level import (
     together,
 )
 from pipecat_tts_cache.backends.tiered.listing import held_by, list_once
+from pipecat_tts_cache.backends.tiered.writes import settle
 from pipecat_tts_cache.checks import MAX_SECONDS, check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.errors import BackendError
@@ -102,6 +103,7 @@ class TieredCacheBackend(CacheBackend):
             )
             for place, level in enumerate(check_levels(levels, _stores_of), start=1)
         ]
+        self.keeps_pins = self._levels[-1].backend.keeps_pins
         self._hits = 0
         self._misses = 0
         for place, level in enumerate(self._levels[1:], start=1):
@@ -139,6 +141,8 @@ class TieredCacheBackend(CacheBackend):
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
         """Keep an utterance in every level, in place of what was there.
 
+        What is pinned is so in the last level, which decides on it; others have a copy.
+
         Args:
             key: Where to keep it.
             utterance: What to keep. What is kept says when it expires, in `expires_at`, so that
@@ -147,31 +151,25 @@ class TieredCacheBackend(CacheBackend):
                 to live of its own may forget it earlier.
 
         Returns:
-            Whether a level kept it. From a level that refused it, what was there is removed, so
-            that it does not hide the new one.
+            Whether a level kept it, and none refused it for something pinned that is there. From
+            a level that refused it, what was there is removed, so that it does not hide the new
+            one; what is pinned stays, and the others forget the new one.
 
         Raises:
-            BackendError: If no level kept it, and not because all refused it.
+            BackendError: If no level kept it, or not the last one what is pinned, and not because
+                it was refused.
             TypeError: If `ttl` is no number.
             ValueError: If `ttl` is not above zero or not finite.
         """
         seconds = check_ttl(ttl)
+        if utterance.pinned:
+            seconds = None
         expires_at = None if seconds is None else self._wall_clock() + seconds
         if utterance.expires_at != expires_at:
             utterance = replace(utterance, expires_at=expires_at)
         async with self._copies.changing([key]):
             outcomes = await self._ask_all(lambda level: level.keep(key, utterance, seconds))
-            kept = True in outcomes
-            if kept:
-                refused = [
-                    level.insist(level.backend.delete, key)
-                    for level, outcome in zip(self._levels, outcomes, strict=True)
-                    if outcome is False
-                ]
-                await asyncio.gather(*refused, return_exceptions=True)
-        if not kept and False not in outcomes:
-            raise together("not kept", failures_in(outcomes))
-        return kept
+            return await settle(self._levels, outcomes, key, pinned=utterance.pinned)
 
     async def delete(self, key: CacheKey) -> bool:
         """Forget one utterance in every level.
@@ -235,7 +233,7 @@ class TieredCacheBackend(CacheBackend):
         Raises:
             BackendError: If no level answered.
         """
-        return bool(await self._first(key, lambda backend: backend.exists))
+        return bool(await self._first(key, lambda backend: backend.exists, self._levels))
 
     async def peek(self, key: CacheKey) -> Utterance | None:
         """Look an utterance up without counting as a use of it, and without copying it.
@@ -244,12 +242,12 @@ class TieredCacheBackend(CacheBackend):
             key: Where it is kept.
 
         Returns:
-            What the first level has that has it, or None.
+            What the last level has that has it, or None: it knows whether that is pinned.
 
         Raises:
             BackendError: If no level answered.
         """
-        return await self._first(key, lambda backend: backend.peek)
+        return await self._first(key, lambda backend: backend.peek, self._levels[::-1])
 
     async def entries(self, namespace: str | None = None) -> AsyncIterator[Entry]:
         """List what is kept in any level, as the last one that has it tells it.
@@ -282,6 +280,7 @@ class TieredCacheBackend(CacheBackend):
             A plain dict:
 
             - entries: Utterances in the level that has most, or None if no level tells.
+            - pinned: How many the last level has pinned, or None if it does not tell.
             - hits: Look-ups that found an utterance in a level.
             - misses: Look-ups that did not, while a level answered.
             - copies_skipped: Copies not made because too many were under way.
@@ -305,6 +304,7 @@ class TieredCacheBackend(CacheBackend):
         known = [level["entries"] for level in levels if isinstance(level["entries"], int)]
         return {
             "entries": max(known, default=None),
+            "pinned": (levels[-1]["stats"] or {}).get("pinned"),
             "hits": self._hits,
             "misses": self._misses,
             "copies_skipped": self._copies.skipped,
@@ -366,11 +366,12 @@ class TieredCacheBackend(CacheBackend):
         self,
         key: CacheKey,
         method: Callable[[CacheBackend], Callable[[CacheKey], Coroutine[Any, Any, _T]]],
+        levels: Sequence[GuardedLevel],
     ) -> _T | None:
         """Ask one level after the other until one has something."""
         self._copies.check_open()
         failures: list[BackendError] = []
-        for level in self._levels:
+        for level in levels:
             if level.drops.covers(key):
                 continue
             try:

@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -85,6 +85,7 @@ class GuardedLevel:
     Parameters:
         backend: The store.
         ttl: The most seconds that it keeps an utterance, or None.
+        is_last: Whether there is none behind it.
         drops: What has been removed elsewhere and is still to be dropped here.
         copies: Utterances that were put here because a level behind had them.
     """
@@ -112,6 +113,7 @@ class GuardedLevel:
         """
         self.backend = level.backend
         self.ttl = level.ttl if level.ttl != "auto" else None if is_last else FRONT_TTL
+        self.is_last = is_last
         self.drops = Drops(lambda scope: drop(self, scope))
         self.copies = 0
         self._level = level
@@ -153,6 +155,9 @@ class GuardedLevel:
     async def keep(self, key: CacheKey, utterance: Utterance, ttl: float | None) -> bool:
         """Keep an utterance for no longer than this level keeps any.
 
+        What is pinned is so in the last level. Before that it is a copy like any other, or a front
+        would fill with it, and would not hear of it when others take it away.
+
         Args:
             key: Where to keep it.
             utterance: What to keep.
@@ -165,6 +170,8 @@ class GuardedLevel:
             BackendError: If the level fails, takes too long, or is left alone.
         """
         self._let_through()
+        if not self.is_last and utterance.pinned:
+            utterance = replace(utterance, pinned=False)
         times = [seconds for seconds in (ttl, self.ttl) if seconds is not None]
         put = partial(self.backend.set, ttl=min(times, default=None))
         return bool(await self._ask(put, key, utterance, within=self._write_timeout))
