@@ -53,7 +53,7 @@ async def a_sentence(book: Phrasebook, text: str = "Hello.") -> LiveSentence:
     turn = Turn("outer", nowhere)
     sentence = LiveSentence(turn=turn, text=text, key=key, settings=SETTINGS)
     sentence.recording.hear(bytes(16000), sample_rate=8000, num_channels=1)
-    sentence.recording.words.append(Word("Hello.", 0.1))
+    sentence.recording.tell(Word("Hello.", 0.1))
     return sentence
 
 
@@ -106,6 +106,7 @@ async def test_what_is_kept_is_forgotten_in_time() -> None:
     assert sentence.key
     now[0] = 61.0
     assert None is await book.find(sentence.key, "Hello.")
+    book.missed(sentence)
     assert (0, 1, 6) == (book.stats.hits, book.stats.misses, book.stats.characters_synthesized)
 
 

@@ -30,11 +30,13 @@ from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.flight import LiveSentence
+from pipecat_tts_cache.following import Following
 from pipecat_tts_cache.live import LiveSpeech
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.pipecat_compat import WordTimestamp, survives_interruption
 from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.stats import Bypass
+from pipecat_tts_cache.single_flight import Lead
+from pipecat_tts_cache.stats import Bypass, NotStored
 from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
 from pipecat_tts_cache.utterance import Utterance, Word
 
@@ -62,6 +64,7 @@ class Conductor:
         """
         self.turns: dict[str, Turn] = {}
         self.live = LiveSpeech(host=host, below=below, profile=profile, book=book, clock=clock)
+        self.following = Following(host=host, book=book)
         self.replaying = False
         self._host = host
         self._below = below
@@ -141,6 +144,7 @@ class Conductor:
         """
         await self.live.close_last(turn)
         await turn.end()
+        await self.end_following(turn)
 
     async def end_turns_but(self, context_id: str) -> None:
         """End the turns that a new LLM turn leaves behind, whatever became of them.
@@ -220,23 +224,80 @@ class Conductor:
             await turn.settle()
 
     async def _speak(self, turn: Turn, text: str) -> None:
+        for sentence in self.following.take_broken_off():
+            await self._speak_live(sentence)
         settings = self._host._settings.given_fields() | self._sentence_state()
         rate, control = self._host.sample_rate, self._book.controls.now
         key = await self._book.key(text, settings=settings, sample_rate=rate, control=control)
         if await self._book.skips(key):
             return
-        utterance = await self._book.find(key, text, control) if key else None
-        self.replaying = utterance is not None
-        if key is not None:
-            event = "on_tts_cache_hit" if utterance else "on_tts_cache_miss"
-            await self._host._call_event_handler(event, turn.context_id, text)
-        if utterance is not None:
-            await self._replay(turn, utterance)
+        sentence = LiveSentence(turn=turn, text=text, key=key, settings=settings, control=control)
+        utterance = None
+        if key is not None and self._leader(sentence) is None:
+            utterance = await self._book.find(key, text, control)
+        if utterance is None:
+            await self._speak_live(sentence)
         else:
-            sentence = LiveSentence(
-                turn=turn, text=text, key=key, settings=settings, control=control
-            )
+            await self._tell("on_tts_cache_hit", sentence)
+            await self._replay(turn, utterance)
+
+    async def _speak_live(self, sentence: LiveSentence) -> None:
+        """Have a sentence spoken, unless another service is at it, whom to follow."""
+        try:
+            if await self._follows(sentence):
+                return
+            if self.live.flight.has_room:
+                self._book.leading.take(sentence, ahead=self.live.flight.ahead)
+            await self.live.make_room(sentence)
+            if sentence.leading is None and await self._follows(sentence):
+                return  # another has begun with it meanwhile
+            self._book.leading.take(sentence, ahead=self.live.flight.ahead)
+            self._book.missed(sentence)
+            await self._tell("on_tts_cache_miss", sentence)
             await self.live.speak(sentence)
+        except BaseException:
+            sentence.recording.fail(NotStored.INTERRUPTED)
+            raise
+
+    def _leader(self, sentence: LiveSentence) -> Lead | None:
+        """Find whom a sentence may follow, without being heard later than by itself."""
+        turn = sentence.turn
+        if turn.single or self._book.rehearsal is not None:
+            return None
+        lead = self._book.leading.find(sentence)
+        return None if lead is None or lead.ahead > turn.before(sentence) else lead
+
+    async def _follows(self, sentence: LiveSentence) -> bool:
+        """Have a sentence heard from who speaks it now, if anybody does."""
+        lead = self._leader(sentence)
+        if lead is None:
+            return False
+        await self._tell("on_tts_cache_hit", sentence)
+        if not sentence.placed:
+            await self.live.close_all()
+            sentence.waits_for_text = self._text_comes_first
+            await sentence.place()
+        self.following.start(sentence, lead)
+        return True
+
+    async def end_following(self, turn: Turn | None = None) -> None:
+        """Wait until nothing follows any more, and speak what has broken off.
+
+        Args:
+            turn: The turn of which nothing is to follow, or None for all.
+        """
+        async for sentence in self.following.broken_off(turn):
+            await self._speak_live(sentence)
+
+    async def _tell(self, event: str, sentence: LiveSentence) -> None:
+        self.replaying = event == "on_tts_cache_hit"
+        if sentence.key is not None:
+            await self._host._call_event_handler(event, sentence.turn.context_id, sentence.text)
+
+    @property
+    def _text_comes_first(self) -> bool:
+        """Whether Pipecat puts a sentence's text in front of its audio."""
+        return self._profile.inline is False and self._host._push_text_frames
 
     def _sentence_state(self) -> dict[str, Any]:
         names = self._profile.sentence_state
@@ -255,8 +316,7 @@ class Conductor:
         await self.live.close_all()
         items = self._frames(utterance, turn.context_id)
         segment = Segment(islice(items, 1), complete=False)
-        # Where the provider answers later, Pipecat puts a sentence's text in front of its audio.
-        segment.waits_for_text = self._profile.inline is False and self._host._push_text_frames
+        segment.waits_for_text = self._text_comes_first
         await turn.open(segment)
         try:
             await turn.let_first_leave()
@@ -376,6 +436,7 @@ class Conductor:
             turn: The turn.
         """
         self._interrupted.add(turn.context_id)
+        await self.following.drop(turn)
         await self.live.interrupt(turn)
         turn.drop()
         self._book.cancel(turn)
@@ -415,6 +476,7 @@ class Conductor:
 
     async def close(self) -> None:
         """Leave nothing behind."""
+        await self.following.drop()
         await self.live.close()
         for turn in self.turns.values():
             turn.drop()

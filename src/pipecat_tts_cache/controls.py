@@ -48,6 +48,7 @@ class CacheControls:
 
             - enabled (bool): Whether there is a store and the cache is switched on.
             - hits, misses, total_requests (int): Sentences replayed, spoken live, and their sum.
+            - followed (int): Of the hits, those heard while another service spoke them live.
             - hit_rate (float): hits / total_requests, 0.0 before the first.
             - characters_from_cache, characters_synthesized (int): Length of their texts.
             - character_hit_rate (float): Of all characters, the share that was replayed.

@@ -20,10 +20,12 @@ from typing import Any
 
 from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.control import AS_USUAL, CacheControl
+from pipecat_tts_cache.feed import Feed
 from pipecat_tts_cache.recording import Recording
 from pipecat_tts_cache.services import ServiceProfile
+from pipecat_tts_cache.single_flight import Lead
 from pipecat_tts_cache.stats import NotStored
-from pipecat_tts_cache.turn import Segment, Turn
+from pipecat_tts_cache.turn import Item, Segment, Turn
 
 _DOUBTFUL = frozenset(
     {
@@ -91,6 +93,46 @@ class LiveSentence(Segment):
         self.clock_start: float | None = None
         """Where the service's word clock stood when it began, in seconds, once known."""
         self.last_heard = 0.0
+        self.placed = False
+        """Whether it has its place in the turn."""
+        self.leading: Lead | None = None
+        """The lead that it has, if others may follow."""
+        self.feed: Feed | None = None
+        """What is heard of it, if that is not what the service gives it, frame by frame."""
+
+    async def place(self) -> None:
+        """Take its place in the turn."""
+        self.placed = True
+        await self.turn.open(self)
+
+    def add_heard(self, item: Item) -> None:
+        """Add audio or a word that the service gave, unless its recording is heard.
+
+        Args:
+            item: What to pass on.
+        """
+        if self.feed is None:
+            self.add(item)
+
+    def over(self) -> None:
+        """Note that the service gives no more."""
+        if self.leading is not None:
+            self.leading.finish()
+        if self.feed is not None:
+            self.feed.over = True
+
+    def hear_from(self, recording: Recording) -> Feed:
+        """Have a recording heard in its place, behind what has been heard of another.
+
+        Args:
+            recording: The recording, which may still grow.
+
+        Returns:
+            What is heard of it.
+        """
+        self.feed = Feed(recording, self.turn.context_id, after=self.feed)
+        self.go_on_with(self.feed)
+        return self.feed
 
 
 class Flight:
@@ -126,6 +168,16 @@ class Flight:
     def oldest(self) -> LiveSentence | None:
         """The sentence that audio without an id belongs to."""
         return self._under_way[0] if self._under_way else None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more sentence may be sent."""
+        return len(self._under_way) < self._profile.in_flight
+
+    @property
+    def ahead(self) -> int:
+        """How many sentences would be spoken before one more: those under way, if in order."""
+        return 0 if self._profile.names_context else len(self._under_way)
 
     @property
     def settled(self) -> bool:

@@ -77,30 +77,45 @@ class LiveSpeech:
         self._clock_is_lost = False
         self._watch: asyncio.Task[None] | None = None
 
-    async def speak(self, sentence: LiveSentence) -> None:
-        """Have a sentence spoken.
+    async def make_room(self, sentence: LiveSentence) -> None:
+        """Wait until a sentence may be sent.
 
         Args:
             sentence: The sentence.
         """
-        if open_one := self._unclosed(sentence.turn):
-            open_one.recording.fail(NotStored.JOINED)
-            self._book.give_up(sentence, NotStored.JOINED)
-            await self._send(open_one, sentence.text)
+        if self._to_join(sentence):
             return
         await self.close_all()
         try:
             await self.flight.room(sentence.turn)
             await self._reconnected()
         except asyncio.CancelledError:
+            self._book.missed(sentence)
             self._book.give_up(sentence, NotStored.INTERRUPTED)
             raise
+
+    async def speak(self, sentence: LiveSentence) -> None:
+        """Have a sentence spoken, for which room was made.
+
+        Args:
+            sentence: The sentence.
+        """
+        if open_one := self._to_join(sentence):
+            open_one.recording.fail(NotStored.JOINED)
+            sentence.recording.fail(NotStored.JOINED)
+            self._book.give_up(sentence, NotStored.JOINED)
+            await self._send(open_one, sentence.text)
+            return
         for name, value in self._profile.fresh_state.items():
             setattr(self._host, name, value)
         if self._profile.tells_every_word:
             sentence.recording.must_tell = sentence.text
         self._depart(sentence)
-        await sentence.turn.open(sentence)
+        if sentence.placed:
+            self._host._refresh_audio_context(sentence.turn.context_id)
+            sentence.hear_from(sentence.recording)
+        else:
+            await sentence.place()
         await self._send(sentence, sentence.text)
 
     async def close_last(self, turn: Turn) -> None:
@@ -127,6 +142,10 @@ class LiveSpeech:
 
     def _unclosed(self, turn: Turn) -> LiveSentence | None:
         return next((each for each in self.flight if each.unclosed and each.turn is turn), None)
+
+    def _to_join(self, sentence: LiveSentence) -> LiveSentence | None:
+        """Find the sentence that another is to be spoken together with."""
+        return None if sentence.placed else self._unclosed(sentence.turn)
 
     async def _send(self, sentence: LiveSentence, text: str) -> None:
         """Take the service through a small turn, and end the sentence if that was all of it."""
@@ -221,7 +240,11 @@ class LiveSpeech:
             await below.tts_process_generator(context_id, frames)
         if not body.whole:
             sentence.recording.fail(NotStored.NO_END)
-        sentence.unclosed = not sentence.ended and not self.flight.may_close()
+        sentence.unclosed = not (
+            sentence.ended or self.flight.may_close(at_last=sentence.feed is not None)
+        )
+        if sentence.unclosed and sentence.leading:
+            sentence.leading.close()
         if not (sentence.ended or sentence.unclosed or self._profile.closes_itself):
             await below.on_turn_context_completed()
 
@@ -264,8 +287,8 @@ class LiveSpeech:
         await sentence.turn.advance()
 
     def _hear_word(self, sentence: LiveSentence, word: Word) -> None:
-        sentence.recording.words.append(word)
-        sentence.add(word._replace(start=max(word.start, 0.0)))
+        sentence.recording.tell(word)
+        sentence.add_heard(word._replace(start=max(word.start, 0.0)))
 
     async def _hear_audio(self, sentence: LiveSentence, frame: TTSAudioRawFrame) -> None:
         if sentence.asked_at is not None and frame.audio:
@@ -280,7 +303,7 @@ class LiveSpeech:
                 frame.audio = audio
                 frame.num_frames = len(audio) // (2 * max(frame.num_channels, 1))
             frame.context_id = sentence.turn.context_id
-            sentence.add(frame)
+            sentence.add_heard(frame)
 
     def _from_start(self, sentence: LiveSentence, reported: float) -> float:
         """Give a word's time from the start of its sentence, in seconds."""
@@ -346,7 +369,7 @@ class LiveSpeech:
         if sample := recording.last_sample():
             rate, channels = recording.sample_rate, recording.num_channels
             context_id = sentence.turn.context_id
-            sentence.add(TTSAudioRawFrame(sample, rate, channels, context_id=context_id))
+            sentence.add_heard(TTSAudioRawFrame(sample, rate, channels, context_id=context_id))
 
     # What goes wrong
 
@@ -411,6 +434,7 @@ class LiveSpeech:
 
     def _land(self, sentence: LiveSentence) -> None:
         self._release(sentence)
+        sentence.over()
         for landed in self.flight.land(sentence):
             self._book.keep(landed)
 

@@ -230,6 +230,7 @@ class TTSCacheMixin(CacheControls, TTSService):
             direction: Where it is going.
         """
         if isinstance(frame, TTSUpdateSettingsFrame) and frame.service in (None, self):
+            await self._tts_cache.end_following()
             self._tts_cache_book.note_settings(self._settings.given_fields())
             self._tts_cache.live.fail_all(NotStored.SETTINGS_CHANGED)
         if not isinstance(frame, TTSSpeakFrame):

@@ -11,6 +11,7 @@ import inspect
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -22,6 +23,7 @@ from pipecat_tts_cache.control import AS_USUAL, CacheControl, Controls
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.guard import Guard
+from pipecat_tts_cache.leading import Leading
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
 from pipecat_tts_cache.preparation.lines import RankedLine
@@ -53,6 +55,7 @@ class Phrasebook:
         self.stats = CacheStats(reader.service_name)
         self.controls = Controls()
         self.guard = Guard()
+        self.leading = Leading(options, reader.service_name)
         self.rehearsal: Rehearsal | None = None
         self._reader = reader
         self._said: set[str] = set()
@@ -146,7 +149,7 @@ class Phrasebook:
     async def find(
         self, key: CacheKey, text: str, control: CacheControl = AS_USUAL
     ) -> Utterance | None:
-        """Look a sentence up, unless it is to be spoken anew, and count what came of it.
+        """Look a sentence up, unless it is to be spoken anew, and count it if it is there.
 
         Args:
             key: Where it is kept.
@@ -159,12 +162,29 @@ class Phrasebook:
         utterance = None
         if self._store is not None and not (control.refresh or self.rehearsal):
             utterance = await self._store.look_up(key)
-        if utterance is None:
-            self.stats.miss(len(text), tag=control.tag)
-            self._note_miss(text, control)
-        else:
+        if utterance is not None:
             self.stats.hit(len(text), utterance.duration, tag=control.tag)
         return utterance
+
+    def missed(self, sentence: LiveSentence) -> None:
+        """Count a sentence that has to be spoken live.
+
+        Args:
+            sentence: The sentence.
+        """
+        if sentence.key is not None:
+            self.stats.miss(len(sentence.text), tag=sentence.control.tag)
+            self._note_miss(sentence.text, sentence.control)
+
+    def followed(self, sentence: LiveSentence, seconds: float) -> None:
+        """Count a sentence that was heard while another service spoke it.
+
+        Args:
+            sentence: The sentence.
+            seconds: Length of what was heard.
+        """
+        self.stats.hit(len(sentence.text), seconds, tag=sentence.control.tag)
+        self.stats.followed += 1
 
     async def skips(self, key: CacheKey | None) -> bool:
         """Tell whether a sentence is not to be spoken, as this is a rehearsal and it need not be.
@@ -236,7 +256,8 @@ class Phrasebook:
         def regret() -> NotStored | None:
             return NotStored.PERSONAL if self.guard.holds_back(sentence.text) else None
 
-        self._store.write(key, make, ttl=ttl, of=sentence.turn, regret=regret)
+        done = partial(self.leading.close, sentence)
+        self._store.write(key, make, ttl=ttl, of=sentence.turn, regret=regret, done=done)
 
     def give_up(self, sentence: LiveSentence, reason: NotStored) -> None:
         """Count a sentence that has no recording of its own.

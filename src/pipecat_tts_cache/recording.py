@@ -12,6 +12,7 @@ the first reason stands.
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 from pipecat_tts_cache.stats import NotStored
@@ -38,7 +39,10 @@ class Recording:
         """A text of which every word has to be told, or it was not spoken to its end."""
         self.last_word_end: float | None = None
         """Where the last word ends, in seconds, if the service says so."""
-        self._chunks: list[bytes] = []
+        self.chunks: list[bytes] = []
+        """The samples as they came: PCM s16le, each in whole samples."""
+        self.listener: Callable[[], None] | None = None
+        """Called when anything comes, and when it is ruled out that this is stored."""
         self._size = 0
         self._split_sample = b""
 
@@ -50,7 +54,7 @@ class Recording:
     @property
     def audio(self) -> bytes:
         """All samples so far, PCM s16le."""
-        return b"".join(self._chunks)
+        return b"".join(self.chunks)
 
     @property
     def seconds(self) -> float:
@@ -65,7 +69,18 @@ class Recording:
         Args:
             reason: Why. If there was a reason before, that one stands.
         """
-        self.failure = self.failure or reason
+        if self.failure is None:
+            self.failure = reason
+            self._tell_listener()
+
+    def tell(self, word: Word) -> None:
+        """Take a word as it comes.
+
+        Args:
+            word: The word, with its time from the start of the sentence.
+        """
+        self.words.append(word)
+        self._tell_listener()
 
     def hear(self, audio: bytes, *, sample_rate: int, num_channels: int) -> bytes:
         """Take audio as it comes, and give it back in whole samples.
@@ -137,6 +152,11 @@ class Recording:
 
     def _keep(self, audio: bytes) -> bytes:
         if audio:
-            self._chunks.append(audio)
+            self.chunks.append(audio)
             self._size += len(audio)
+            self._tell_listener()
         return audio
+
+    def _tell_listener(self) -> None:
+        if self.listener is not None:
+            self.listener()

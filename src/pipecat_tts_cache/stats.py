@@ -171,6 +171,7 @@ class CacheStats(Tally):
         self._found_in: float | None = None
         self.tags: dict[str, Tally] = {}
         self.bypassed: Counter[Bypass] = Counter()
+        self.followed = 0
         self.seconds_from_cache = 0.0
         self.seconds_synthesized = 0.0
         self.stores = 0
@@ -293,6 +294,7 @@ class CacheStats(Tally):
             "enabled": enabled,
             "hits": self.hits,
             "misses": self.misses,
+            "followed": self.followed,
             "total_requests": self.hits + self.misses,
             "hit_rate": _ratio(self.hits, self.hits + self.misses),
             "characters_from_cache": self.characters_from_cache,

@@ -125,6 +125,7 @@ class Store:
         ttl: float | None,
         of: Hashable,
         regret: Callable[[], NotStored | None] = lambda: None,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep an utterance, behind speech. Returns at once.
 
@@ -134,13 +135,16 @@ class Store:
             ttl: Seconds after which it is forgotten, or None to keep it.
             of: What the write is part of, for `cancel`.
             regret: Tells why it should not have been written, or None, once it has been.
+            done: Called when it is written, or is not going to be.
         """
         if len(self._writes) >= _MAX_PENDING_WRITES:
             self._stats.not_stored[NotStored.PENDING_WRITES] += 1
             self._say("writes", "writes are slower than speech; some sentences are not stored")
+            done()
             return
         task = self._behind_speech(self._write(key, make, ttl, regret), of)
         task.add_done_callback(self._count_ended)
+        task.add_done_callback(lambda _: done())
 
     def cancel(self, of: Hashable) -> None:
         """Cancel the writes that are still pending.

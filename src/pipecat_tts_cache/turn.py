@@ -26,6 +26,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from enum import Enum
+from itertools import takewhile
 
 from pipecat.frames.frames import Frame, TTSAudioRawFrame
 
@@ -116,6 +117,8 @@ class Turn:
         self.context_id = context_id
         self.started = False
         """Whether its `TTSStartedFrame` has been passed on."""
+        self.single = single
+        """Whether it is one sentence, without a turn around it."""
         self.ending = single
         """Whether no more sentences follow those that are expected."""
         self.expected = 0
@@ -225,6 +228,15 @@ class Turn:
             segment: The segment.
         """
         return bool(self._segments) and self._segments[-1] is not segment
+
+    def before(self, segment: Segment) -> int:
+        """Count the sentences that are still to come to their end before another.
+
+        Args:
+            segment: The other; it may not have been opened yet.
+        """
+        earlier = takewhile(lambda each: each is not segment, self._segments)
+        return sum(each.sentence and not each.complete for each in earlier)
 
     async def advance(self) -> None:
         """Pass on everything that is due.

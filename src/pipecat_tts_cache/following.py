@@ -1,0 +1,124 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Sentences that a service hears from another one of the process, which speaks them now.
+
+Its listener hears the leader's recording as it grows. If the leader fails, is interrupted or falls
+silent, the sentence has *broken off*: the service asks for it itself, and passes on what was not
+heard yet. It does so where it speaks all else, one sentence after another: before its next one, or
+else at the end of the turn, which waits for that.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from pipecat.services.tts_service import TTSService
+
+from pipecat_tts_cache.feed import Feed
+from pipecat_tts_cache.flight import LiveSentence
+from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.single_flight import Lead
+from pipecat_tts_cache.turn import Turn
+
+
+class Following:
+    """The sentences of one service that follow others."""
+
+    def __init__(self, *, host: TTSService, book: Phrasebook) -> None:
+        """Start with none.
+
+        Args:
+            host: The service, with the mixin.
+            book: Where sentences are kept.
+        """
+        self._host = host
+        self._book = book
+        self._tasks: dict[LiveSentence, asyncio.Task[None]] = {}
+        self._broken_off: list[LiveSentence] = []
+
+    def start(self, sentence: LiveSentence, lead: Lead) -> None:
+        """Have a sentence follow a lead. It has its place in its turn.
+
+        Args:
+            sentence: The sentence.
+            lead: Who speaks it.
+        """
+        lead.followers += 1
+        feed = sentence.hear_from(lead.recording)
+        self._host._refresh_audio_context(sentence.turn.context_id)
+        work = self._follow(sentence, feed, lead)
+        self._tasks[sentence] = self._host.create_task(work, "tts_cache_follow")
+
+    async def broken_off(self, turn: Turn | None = None) -> AsyncGenerator[LiveSentence, None]:
+        """Wait until nothing follows any more.
+
+        Args:
+            turn: The turn of which nothing is to follow, or None for all.
+
+        Yields:
+            The sentences that have broken off by then, to be spoken.
+        """
+        while True:
+            for sentence in self.take_broken_off(turn):
+                yield sentence
+            if not (tasks := self._under_way(turn)):
+                return
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def take_broken_off(self, turn: Turn | None = None) -> list[LiveSentence]:
+        """Take the sentences that have broken off.
+
+        Args:
+            turn: The turn they belong to, or None for all.
+
+        Returns:
+            The sentences, to be spoken.
+        """
+        taken = [each for each in self._broken_off if turn in (None, each.turn)]
+        self._broken_off = [each for each in self._broken_off if each not in taken]
+        return taken
+
+    async def drop(self, turn: Turn | None = None) -> None:
+        """Follow no more, because nobody listens.
+
+        Args:
+            turn: The turn of which nothing is to follow, or None for all.
+        """
+        for task in self._under_way(turn):
+            await self._host.cancel_task(task)
+        self.take_broken_off(turn)
+
+    def _under_way(self, turn: Turn | None) -> list[asyncio.Task[None]]:
+        return [task for each, task in self._tasks.items() if turn in (None, each.turn)]
+
+    async def _follow(self, sentence: LiveSentence, feed: Feed, lead: Lead) -> None:
+        try:
+            whole = await self._hear_all(sentence, feed, lead)
+        finally:
+            lead.followers -= 1
+            del self._tasks[sentence]
+        if whole:
+            self._book.followed(sentence, feed.heard)
+            await sentence.turn.finish(sentence)
+        else:
+            self._broken_off.append(sentence)
+
+    async def _hear_all(self, sentence: LiveSentence, feed: Feed, lead: Lead) -> bool:
+        """Hear a lead to its end, unless it fails."""
+        patience = self._book.leading.patience(self._host._stop_frame_timeout_s)
+        while not lead.failed:
+            news, feed.over = lead.news, lead.over
+            await sentence.turn.advance()
+            if feed.over:
+                return True
+            try:
+                since = 0.0 if sentence.turn.before(sentence) else lead.silent
+                async with asyncio.timeout(patience - since):
+                    await news.wait()
+            except TimeoutError:
+                if not sentence.turn.before(sentence):
+                    lead.close()  # all who follow go on, one of them as the new leader
+        return False

@@ -1,0 +1,237 @@
+#
+# Copyright (c) 2026, the pipecat-tts-cache authors
+#
+# SPDX-License-Identifier: BSD 2-Clause License
+#
+
+"""Bots of one process that lack the same sentence at once ask for it once, and all hear it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import TTSAudioRawFrame
+
+from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
+from pipecat_tts_cache.backends.base import CacheBackend
+from pipecat_tts_cache.single_flight import leads_of
+from pipecat_tts_cache.testing.driver import Bot, running
+from pipecat_tts_cache.testing.provider import Fault, Provider
+from pipecat_tts_cache.testing.simulation import simulated_time
+from pipecat_tts_cache.testing.view import differences
+from tests.cached_scripted import CACHED_SCRIPTED
+from tests.scripted import SCRIPTED
+
+KINDS = [kind for kind in CACHED_SCRIPTED if kind != "endless"]
+WITH_WORDS = ["inline words", "overlapping", "shared clock"]
+LINE = "One moment please while I look."
+WORDS = LINE.split()
+TURN = ["One is here. ", "Two is over there. ", "Three is everywhere."]
+PACE: dict[str, Any] = {"first_audio": 1.0, "speed": 4.0}
+
+
+@dataclass
+class Call:
+    """A bot with a provider of its own, so that its requests can be told from others'."""
+
+    bot: Bot
+    tts: Any
+    provider: Provider
+
+    @property
+    def began(self) -> float:
+        """When the first audio left, in seconds of the pipeline's clock."""
+        return next(c.at for c in self.bot.captured if isinstance(c.frame, TTSAudioRawFrame))
+
+    async def stats(self, *names: str) -> tuple[Any, ...]:
+        told = await self.tts.get_cache_stats()
+        return tuple(told[name] for name in names)
+
+
+@asynccontextmanager
+async def calls(
+    count: int, kind: str, store: CacheBackend | None = None, **options: Any
+) -> AsyncIterator[list[Call]]:
+    """Have several bots on one store, each with a call of its own."""
+    store = store or MemoryCacheBackend()
+    pace = {**PACE, **options.pop("pace", {})}
+    async with simulated_time(), AsyncExitStack() as stack:
+        made = []
+        for _ in range(count):
+            provider = Provider(**pace)
+            tts: Any = CACHED_SCRIPTED[kind](provider, cache_backend=store, **options)
+            bot = await stack.enter_async_context(running(tts, sample_rate=8000))
+            made.append(Call(bot, tts, provider))
+        yield made
+        await asyncio.gather(*(call.bot.until_quiet() for call in made))
+    assert [] == [task for task in asyncio.all_tasks() if "tts_cache" in task.get_name()]
+    assert {} == leads_of(store)._leads
+
+
+
+async def uncached(kind: str, *lines: str, turn: list[str] | None = None) -> Any:
+    async with running(
+        SCRIPTED[kind.replace("unlisted", "inline")](Provider(**PACE)), sample_rate=8000
+    ) as bot:
+        for line in lines:
+            await bot.speak(line)
+        if turn:
+            await bot.llm_turn(turn)
+        return await bot.until_quiet(), list(bot.messages), bot
+
+
+def asked(made: list[Call]) -> Counter[str]:
+    return Counter(text for call in made for text in call.provider.texts)
+
+
+def heard_once(call: Call, text: str) -> None:
+    said = call.bot.said()
+    assert text == said.heard.text
+    assert [] == said.heard.flaws
+
+
+# The promise
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_twenty_cold_calls_make_one_request(kind: str) -> None:
+    """Each listener hears what it would without a cache, as early, and one provider is asked."""
+    expected, messages, bot = await uncached(kind, LINE)
+    alone = next(c.at for c in bot.captured if isinstance(c.frame, TTSAudioRawFrame))
+    async with calls(20, kind) as made:
+        begun = [call.bot.worker and call.tts.get_clock().get_time() / 1e9 for call in made]
+        await asyncio.gather(*(call.bot.speak(LINE) for call in made))
+        said = await asyncio.gather(*(call.bot.until_quiet() for call in made))
+        assert 1 == sum(asked(made).values())
+        for view, call, start in zip(said, made, begun, strict=True):
+            assert [] == differences(expected, view, tolerance=0.02)
+            assert messages == call.bot.messages
+            assert call.began - start <= alone + 0.02
+            heard_once(call, LINE)
+        told = [await call.stats("hits", "followed", "misses", "stores") for call in made]
+    assert Counter({(1, 1, 0, 0): 19, (0, 0, 1, 1): 1}) == Counter(told)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "in order"])
+async def test_cold_turns_make_one_request_a_sentence(kind: str) -> None:
+    """Turns of several sentences, some of them alike, are spoken once each, in order."""
+    turns = [TURN, TURN[1:], [TURN[0], TURN[2]], [TURN[2]], TURN]
+    async with calls(len(turns), kind) as made:
+        await asyncio.gather(*(c.bot.llm_turn(t) for c, t in zip(made, turns, strict=True)))
+        await asyncio.gather(*(call.bot.until_quiet() for call in made))
+        assert Counter(sentence.strip() for sentence in TURN) == asked(made)
+        for call, turn in zip(made, turns, strict=True):
+            heard_once(call, " ".join(sentence.strip() for sentence in turn))
+            assert ["".join(turn)] == call.bot.messages
+            assert [(1, 1, [])] == [
+                (s.started, s.stopped, s.stray) for s in call.bot.said().contexts
+            ]
+
+
+async def test_in_order_nobody_follows_who_is_heard_later_than_by_itself() -> None:
+    """Where sentences queue at the provider, a turn alike follows; who needs one first, asks."""
+    async with calls(4, "in order") as made:
+        for call, turn in zip(made, [TURN, TURN, [TURN[2]], [TURN[0], TURN[2]]], strict=True):
+            await call.bot.llm_turn(turn)
+        await asyncio.gather(*(call.bot.until_quiet() for call in made))
+        first, alike, last_first, fewer = made
+        assert [] == alike.provider.texts
+        assert [TURN[2].strip()] == last_first.provider.texts
+        assert [] == fewer.provider.texts
+        for call in made:
+            assert [] == call.bot.said().heard.flaws
+            assert [1] == [context.started for context in call.bot.said().contexts]
+
+
+@pytest.mark.parametrize("late", [0.2, 1.1, 1.3, 1.6, 1.9, 3.0])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_comes_late_joins(kind: str, late: float) -> None:
+    """A call that needs the sentence while it is spoken, or just stored, asks nobody."""
+    async with calls(2, kind) as (first, second):
+        await first.bot.speak(LINE)
+        await asyncio.sleep(late)
+        await second.bot.speak(LINE)
+        await second.bot.until_quiet()
+        assert ([LINE], []) == (first.provider.texts, second.provider.texts)
+        heard_once(second, LINE)
+
+
+class Slow(MemoryCacheBackend):
+    """Takes its time to write."""
+
+    async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
+        await asyncio.sleep(5.0)
+        return await super().set(key, utterance, ttl=ttl)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_said_and_not_yet_stored_is_not_asked_for_again(kind: str) -> None:
+    """Between a sentence's end and its record in the store, others hear it from who said it."""
+    async with calls(2, kind, Slow()) as (first, second):
+        await first.bot.speak(LINE)
+        await first.bot.until_quiet()
+        await second.bot.speak(LINE)
+        await second.bot.until_quiet()
+        assert [] == second.provider.texts
+        heard_once(second, LINE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_sentence_twice_in_a_turn_is_asked_for_once(kind: str) -> None:
+    """A bot follows itself, too."""
+    async with calls(1, kind) as (call,):
+        await call.bot.llm_turn(["Well then. ", "Well then. ", "Good bye."])
+        await call.bot.until_quiet()
+        assert ["Well then.", "Good bye."] == call.provider.texts
+        heard_once(call, "Well then. Well then. Good bye.")
+
+
+# When the leader fails
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [f for f in Fault if f not in (Fault.SLOW, Fault.UNENDED)],
+    ids=lambda fault: fault.name,
+)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_followers_go_on_by_themselves(kind: str, fault: Fault) -> None:
+    """If the leader fails, one of the others asks, the rest follow it: nobody misses a word."""
+    async with calls(4, kind) as made:
+        first, *others = made
+        first.provider.fail(fault)
+        await first.bot.speak(LINE)
+        await asyncio.sleep(0.1)
+        for call in others:
+            await call.bot.speak(LINE)
+        await asyncio.gather(*(call.bot.until_quiet() for call in others))
+        for call in others:
+            heard_once(call, LINE)
+            assert [LINE] == call.bot.messages
+        await first.bot.interrupt()
+        assert 2 >= sum(asked(made).values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("after", [0.5, 1.1, 1.2, 1.3, 1.4])
+async def test_an_interrupted_leader_leaves_nobody_behind(kind: str, after: float) -> None:
+    """Followers of a leader that is interrupted hear every word, once."""
+    async with calls(3, kind) as (first, second, third):
+        for call in (first, second, third):
+            await call.bot.speak(LINE)
+        await asyncio.sleep(after)
+        await first.bot.interrupt()
+        for call in (second, third):
+            await call.bot.until_quiet()
+            assert WORDS == _without_the_cut_one(call)
+            assert [LINE] == call.bot.messages
+        assert {1, 0} == {len(call.provider.texts) for call in (first, second, third)}
+
+
+def _without_the_cut_one(call: Call) -> list[str]:
+    assert [] == call.bot.said().heard.flaws
+    return call.bot.said().heard.words
