@@ -7,6 +7,7 @@
 """Bots of one process that lack the same sentence at once ask for it once, and all hear it."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import TTSAudioRawFrame
+from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame
 
-from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
+from pipecat_tts_cache import CacheControl, CacheKey, MemoryCacheBackend, Utterance
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.single_flight import leads_of
 from pipecat_tts_cache.testing.driver import Bot, running
@@ -68,9 +69,8 @@ async def calls(
             made.append(Call(bot, tts, provider))
         yield made
         await asyncio.gather(*(call.bot.until_quiet() for call in made))
-    assert [] == [task for task in asyncio.all_tasks() if "tts_cache" in task.get_name()]
+    assert [] == [task for task in asyncio.all_tasks() if "tts_cache_follow" in task.get_name()]
     assert {} == leads_of(store)._leads
-
 
 
 async def uncached(kind: str, *lines: str, turn: list[str] | None = None) -> Any:
@@ -138,7 +138,7 @@ async def test_in_order_nobody_follows_who_is_heard_later_than_by_itself() -> No
         for call, turn in zip(made, [TURN, TURN, [TURN[2]], [TURN[0], TURN[2]]], strict=True):
             await call.bot.llm_turn(turn)
         await asyncio.gather(*(call.bot.until_quiet() for call in made))
-        first, alike, last_first, fewer = made
+        _, alike, last_first, fewer = made
         assert [] == alike.provider.texts
         assert [TURN[2].strip()] == last_first.provider.texts
         assert [] == fewer.provider.texts
@@ -235,3 +235,167 @@ async def test_an_interrupted_leader_leaves_nobody_behind(kind: str, after: floa
 def _without_the_cut_one(call: Call) -> list[str]:
     assert [] == call.bot.said().heard.flaws
     return call.bot.said().heard.words
+
+
+@pytest.mark.parametrize("kind", WITH_WORDS)
+@pytest.mark.parametrize("after", [1.05, 1.15, 1.25, 1.35])
+async def test_another_take_goes_on_where_the_leader_s_broke_off(kind: str, after: float) -> None:
+    """No two takes last equally long; whoever goes on does so in the same word."""
+    async with calls(1, kind) as (first,):
+        provider = Provider(**PACE, tempo=1.4)
+        second = CACHED_SCRIPTED[kind](
+            provider, cache_backend=first.tts._tts_cache_book.options.backend
+        )
+        async with running(second, sample_rate=8000) as bot:
+            await first.bot.speak(LINE)
+            await bot.speak(LINE)
+            await asyncio.sleep(after)
+            await first.bot.interrupt()
+            said = await bot.until_quiet()
+        heard = said.heard.words
+        assert [word for word in WORDS if word in heard] == heard
+        assert len(heard) >= len(WORDS) - 2  # where it is made of two halves
+        assert WORDS == [text.text for text in said.contexts[0].texts if text.kind == "word"]
+        assert [LINE] == bot.messages
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nobody_waits_for_a_silent_leader_much_longer_than_usual(kind: str) -> None:
+    """Once it is known how long the provider takes, a leader that takes longer is left."""
+    async with calls(3, kind) as (first, second, third):
+        await first.bot.speak("Hello.")
+        await first.bot.until_quiet()
+        first.provider.fail(Fault.SILENT)
+        await first.bot.speak(LINE)
+        await asyncio.sleep(0.5)
+        asked_at = second.tts.get_clock().get_time() / 1e9
+        await second.bot.speak(LINE)
+        await third.bot.speak(LINE)
+        await asyncio.gather(second.bot.until_quiet(), third.bot.until_quiet())
+        await first.bot.interrupt()
+        assert second.began - asked_at <= 2 * 1.0 - 0.5 + 1.0 + 0.1
+        assert 1 == len(second.provider.texts) + len(third.provider.texts)
+        for call in (second, third):
+            heard_once(call, LINE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_sentence_between_others_goes_on_in_its_place(kind: str) -> None:
+    """If the leader of a sentence in the middle of a turn fails, the order holds."""
+    async with calls(2, kind) as (first, second):
+        first.provider.fail(Fault.ERROR, text=TURN[1].strip())
+        await first.bot.speak(TURN[1].strip())
+        await second.bot.llm_turn(TURN)
+        await second.bot.until_quiet()
+        whole = "".join(TURN)
+        heard_once(second, whole)
+        assert [whole] == second.bot.messages
+        assert [1] == [context.started for context in second.bot.said().contexts]
+
+
+# Who stops listening, or says otherwise
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("after", [0.5, 1.2])
+async def test_a_follower_that_is_interrupted_disturbs_nobody(kind: str, after: float) -> None:
+    """It falls silent and asks nobody; the leader and the others go on."""
+    async with calls(3, kind) as (first, second, third):
+        for call in (first, second, third):
+            await call.bot.speak(LINE)
+        await asyncio.sleep(after)
+        await second.bot.interrupt()
+        cut = second.bot.count(TTSAudioRawFrame)
+        for call in (first, third):
+            await call.bot.until_quiet()
+            heard_once(call, LINE)
+        assert cut == second.bot.count(TTSAudioRawFrame)
+        assert Counter({LINE: 1}) == asked([first, second, third])
+        await second.bot.speak("Hello.")
+        await second.bot.until_quiet()
+        assert "Hello." == second.bot.said().contexts[-1].heard.text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_follower_that_ends_leaves_nothing_behind(kind: str) -> None:
+    """A pipeline that is cancelled in the middle of following has no task left."""
+    async with calls(2, kind) as (first, second):
+        for call in (first, second):
+            await call.bot.speak(LINE)
+        await asyncio.sleep(1.2)
+        await second.bot.cancel()
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert [] == [name for name in names if "tts_cache_follow" in name]
+        await first.bot.until_quiet()
+        heard_once(first, LINE)
+        second.bot.until_quiet = first.bot.until_quiet  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_settings_wait_until_what_follows_is_heard(kind: str) -> None:
+    """A sentence asked for before the voice changed is spoken in the voice before."""
+    async with calls(2, kind) as (first, second):
+        first.provider.fail(Fault.BROKEN)
+        await first.bot.speak(LINE)
+        await second.bot.speak(LINE)
+        await second.bot.update_settings(voice="bert")
+        await second.bot.speak("Hello.")
+        await second.bot.until_quiet()
+        assert [(LINE, "anna"), ("Hello.", "bert")] == [
+            (request.text.strip(), request.settings["voice"])
+            for request in second.provider.requests
+        ]
+
+
+@pytest.mark.parametrize(
+    ("leads", "follows", "expected"),
+    [
+        (CacheControl(), CacheControl(), 1),
+        (CacheControl(), CacheControl(no_store=True), 1),
+        (CacheControl(refresh=True), CacheControl(), 1),
+        (CacheControl(), CacheControl(refresh=True), 2),
+        (CacheControl(), CacheControl(bypass=True), 2),
+        (CacheControl(bypass=True), CacheControl(), 2),
+        (CacheControl(no_store=True), CacheControl(), 2),
+    ],
+)
+async def test_what_is_said_of_a_sentence_holds(
+    leads: CacheControl, follows: CacheControl, expected: int
+) -> None:
+    """Nobody follows who wants it spoken anew, or leads with what is not to be kept."""
+    async with calls(2, "overlapping") as made:
+        for call, control in zip(made, (leads, follows), strict=True):
+            await call.bot.send(control.on(TTSSpeakFrame(LINE)))
+        await asyncio.gather(*(call.bot.until_quiet() for call in made))
+        assert expected == sum(asked(made).values())
+        for call in made:
+            heard_once(call, LINE)
+
+
+async def test_namespaces_and_stores_do_not_follow_one_another() -> None:
+    """Only who would find the record follows."""
+    store = MemoryCacheBackend()
+    async with AsyncExitStack() as stack:
+        made = [
+            (await stack.enter_async_context(calls(1, "inline", store, cache_namespace="a")))[0],
+            (await stack.enter_async_context(calls(1, "inline", store, cache_namespace="b")))[0],
+            (await stack.enter_async_context(calls(1, "inline")))[0],
+        ]
+        for call in made:
+            await call.bot.speak(LINE)
+        for call in made:
+            await call.bot.until_quiet()
+            assert [LINE] == call.provider.texts
+
+
+def test_event_loops_do_not_follow_one_another() -> None:
+    """A store may serve several event loops; nobody waits for news from another's."""
+    store = MemoryCacheBackend()
+
+    async def leads() -> object:
+        return leads_of(store)
+
+    one, other = asyncio.run(leads()), asyncio.run(leads())
+    assert one is not other
+    del one, other
+    gc.collect()

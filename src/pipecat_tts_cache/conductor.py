@@ -14,31 +14,29 @@ is not is spoken live, and its segment grows as the provider answers::
                         └── not found ──► LiveSentence ──┴─► Turn ──► outer audio context
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from copy import copy
 from itertools import islice
 from typing import Any
 
 from pipecat.frames.frames import (
     Frame,
-    TTSAudioRawFrame,
-    TTSStartedFrame,
-    TTSStoppedFrame,
     TTSTextFrame,
 )
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.clock import monotonic
+from pipecat_tts_cache.feed import cut_up
 from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.following import Following
 from pipecat_tts_cache.live import LiveSpeech
+from pipecat_tts_cache.outlet import Outlet
 from pipecat_tts_cache.phrasebook import Phrasebook
-from pipecat_tts_cache.pipecat_compat import WordTimestamp, survives_interruption
+from pipecat_tts_cache.pipecat_compat import survives_interruption
 from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.single_flight import Lead
 from pipecat_tts_cache.stats import Bypass, NotStored
-from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
-from pipecat_tts_cache.utterance import Utterance, Word
+from pipecat_tts_cache.turn import Segment, Turn
+from pipecat_tts_cache.utterance import Utterance
 
 
 class Conductor:
@@ -66,6 +64,7 @@ class Conductor:
         self.live = LiveSpeech(host=host, below=below, profile=profile, book=book, clock=clock)
         self.following = Following(host=host, book=book)
         self.replaying = False
+        self._outlet = Outlet(below, self.turns)
         self._host = host
         self._below = below
         self._profile = profile
@@ -95,7 +94,7 @@ class Conductor:
         if reason is None:
             # Without a turn around it, a sentence is a turn by itself.
             single = context_id != self._host._turn_context_id
-            turn = self.turns[context_id] = Turn(context_id, self._pass_on, single=single)
+            turn = self.turns[context_id] = Turn(context_id, self._outlet.pass_on, single=single)
             turn.started = self._below.audio_context_available(context_id)
         else:
             self._left_alone[context_id] = reason
@@ -224,8 +223,7 @@ class Conductor:
             await turn.settle()
 
     async def _speak(self, turn: Turn, text: str) -> None:
-        for sentence in self.following.take_broken_off():
-            await self._speak_live(sentence)
+        await self._go_on_with(self.following.take_broken_off())
         settings = self._host._settings.given_fields() | self._sentence_state()
         rate, control = self._host.sample_rate, self._book.controls.now
         key = await self._book.key(text, settings=settings, sample_rate=rate, control=control)
@@ -233,7 +231,7 @@ class Conductor:
             return
         sentence = LiveSentence(turn=turn, text=text, key=key, settings=settings, control=control)
         utterance = None
-        if key is not None and self._leader(sentence) is None:
+        if key is not None and self.following.lead_for(sentence) is None:
             utterance = await self._book.find(key, text, control)
         if utterance is None:
             await self._speak_live(sentence)
@@ -259,22 +257,14 @@ class Conductor:
             sentence.recording.fail(NotStored.INTERRUPTED)
             raise
 
-    def _leader(self, sentence: LiveSentence) -> Lead | None:
-        """Find whom a sentence may follow, without being heard later than by itself."""
-        turn = sentence.turn
-        if turn.single or self._book.rehearsal is not None:
-            return None
-        lead = self._book.leading.find(sentence)
-        return None if lead is None or lead.ahead > turn.before(sentence) else lead
-
     async def _follows(self, sentence: LiveSentence) -> bool:
         """Have a sentence heard from who speaks it now, if anybody does."""
-        lead = self._leader(sentence)
+        lead = self.following.lead_for(sentence)
         if lead is None:
             return False
         await self._tell("on_tts_cache_hit", sentence)
         if not sentence.placed:
-            await self.live.close_all()
+            await self._instead_of_asking()
             sentence.waits_for_text = self._text_comes_first
             await sentence.place()
         self.following.start(sentence, lead)
@@ -286,13 +276,28 @@ class Conductor:
         Args:
             turn: The turn of which nothing is to follow, or None for all.
         """
-        async for sentence in self.following.broken_off(turn):
+        while True:
+            await self._go_on_with(self.following.take_broken_off(turn))
+            if not await self.following.goes_on(turn):
+                return
+
+    async def _go_on_with(self, broken_off: list[LiveSentence]) -> None:
+        """Speak sentences that were heard in part."""
+        for sentence in broken_off:
+            for name in self._profile.sentence_state:
+                setattr(self._host, name, copy(sentence.settings[name]))
             await self._speak_live(sentence)
 
     async def _tell(self, event: str, sentence: LiveSentence) -> None:
         self.replaying = event == "on_tts_cache_hit"
         if sentence.key is not None:
             await self._host._call_event_handler(event, sentence.turn.context_id, sentence.text)
+
+    async def _instead_of_asking(self) -> None:
+        """Leave the service as it would be if it had been asked for a sentence."""
+        for name, value in self._profile.sentence_state.items():
+            setattr(self._host, name, copy(value))
+        await self.live.close_all()
 
     @property
     def _text_comes_first(self) -> bool:
@@ -311,10 +316,9 @@ class Conductor:
             await self.live.flight.empty()
 
     async def _replay(self, turn: Turn, utterance: Utterance) -> None:
-        for name, value in self._profile.sentence_state.items():
-            setattr(self._host, name, copy(value))
-        await self.live.close_all()
-        items = self._frames(utterance, turn.context_id)
+        await self._instead_of_asking()
+        seconds = self._host.chunk_size / (2 * max(self._host.sample_rate, 1))
+        items = cut_up(utterance, turn.context_id, seconds=seconds)
         segment = Segment(islice(items, 1), complete=False)
         segment.waits_for_text = self._text_comes_first
         await turn.open(segment)
@@ -323,28 +327,6 @@ class Conductor:
         finally:
             segment.go_on_with(items)
             await turn.finish(segment)
-
-    def _frames(self, utterance: Utterance, context_id: str) -> Iterator[Item]:
-        """Cut an utterance into frames of the recommended size, each followed by its words."""
-        block = 2 * utterance.num_channels
-        seconds = self._host.chunk_size / (2 * max(self._host.sample_rate, 1))
-        step = max(int(seconds * utterance.sample_rate), 1) * block
-        words = iter(utterance.words)
-        word = next(words, None)
-        for offset in range(0, len(utterance.audio), step):
-            yield TTSAudioRawFrame(
-                utterance.audio[offset : offset + step],
-                utterance.sample_rate,
-                utterance.num_channels,
-                context_id=context_id,
-            )
-            end = (offset + step) / block / utterance.sample_rate
-            while word is not None and word.start < end:
-                yield word
-                word = next(words, None)
-        if word is not None:
-            yield word
-        yield from words
 
     # What happens to outer contexts
 
@@ -362,40 +344,6 @@ class Conductor:
             await turn.append(frame)
         if is_text:
             await turn.settle()
-
-    async def _pass_on(self, turn: Turn, item: Item | Mark) -> None:
-        """Put what is due into the outer context, and open and end it at the right moment."""
-        context_id = turn.context_id
-        if isinstance(item, Mark):
-            await self._end_context(turn)
-            return
-        if not self._below.audio_context_available(context_id):
-            await self._below.create_audio_context(context_id)
-        starts = isinstance(item, TTSStartedFrame)
-        if turn.started and starts:
-            return
-        if not turn.started:
-            turn.started = True
-            if not starts:
-                await self._below.append_to_audio_context(
-                    context_id, TTSStartedFrame(context_id=context_id)
-                )
-        if isinstance(item, Word):
-            word = WordTimestamp(item.text, item.start, context_id, item.carries_spaces)
-            await self._below.append_to_audio_context(context_id, word)
-        else:
-            await self._below.append_to_audio_context(context_id, item)
-
-    async def _end_context(self, turn: Turn) -> None:
-        context_id = turn.context_id
-        if not self._below.audio_context_available(context_id):
-            self.turns.pop(context_id, None)
-            return
-        if turn.started:
-            await self._below.append_to_audio_context(
-                context_id, TTSStoppedFrame(context_id=context_id)
-            )
-        await self._below.remove_audio_context(context_id)
 
     async def lose_connection(self, turn: Turn) -> None:
         """End a turn whose context is closed because the connection is replaced.

@@ -4,17 +4,16 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""A recording as one who joins it hears it."""
+"""What is heard of a sentence that is replayed, or that another service speaks now."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStartedFrame
 
 from pipecat_tts_cache.recording import Recording
-from pipecat_tts_cache.utterance import Word
-
+from pipecat_tts_cache.utterance import Utterance, Word
 
 Sound = TTSStartedFrame | TTSAudioRawFrame | Word
 
@@ -113,8 +112,47 @@ class Feed(Iterator[Sound]):
         if len(new) <= word:
             return before.heard
         into = before.heard - old[word].start
-        if len(old) > word + 1 < len(new) and old[word + 1].start > old[word].start:
-            into *= (new[word + 1].start - new[word].start) / (
-                old[word + 1].start - old[word].start
-            )
-        return new[word].start + into
+        return new[word].start + into * _tempo(old, new, word)
+
+
+def _tempo(old: Sequence[Word], new: Sequence[Word], word: int) -> float:
+    """Tell how much longer a word is in a new take than in an old one.
+
+    Where the end of the old one is not known, it is told by the words before.
+    """
+    first, last = (word, word + 1) if word + 1 < min(len(old), len(new)) else (0, word)
+    lasted = old[last].start - old[first].start
+    return (new[last].start - new[first].start) / lasted if lasted > 0 else 1.0
+
+
+def cut_up(
+    utterance: Utterance, context_id: str, *, seconds: float
+) -> Iterator[TTSAudioRawFrame | Word]:
+    """Cut an utterance into frames, each followed by its words.
+
+    Args:
+        utterance: The utterance.
+        context_id: The audio context that its frames are for.
+        seconds: How long each frame is.
+
+    Yields:
+        Frames and words.
+    """
+    block = 2 * utterance.num_channels
+    step = max(int(seconds * utterance.sample_rate), 1) * block
+    words = iter(utterance.words)
+    word = next(words, None)
+    for offset in range(0, len(utterance.audio), step):
+        yield TTSAudioRawFrame(
+            utterance.audio[offset : offset + step],
+            utterance.sample_rate,
+            utterance.num_channels,
+            context_id=context_id,
+        )
+        end = (offset + step) / block / utterance.sample_rate
+        while word is not None and word.start < end:
+            yield word
+            word = next(words, None)
+    if word is not None:
+        yield word
+    yield from words

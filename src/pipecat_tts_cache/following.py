@@ -13,7 +13,6 @@ else at the end of the turn, which waits for that.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 from pipecat.services.tts_service import TTSService
 
@@ -39,6 +38,20 @@ class Following:
         self._tasks: dict[LiveSentence, asyncio.Task[None]] = {}
         self._broken_off: list[LiveSentence] = []
 
+    def lead_for(self, sentence: LiveSentence) -> Lead | None:
+        """Find whom a sentence may follow, without being heard later than by itself.
+
+        Args:
+            sentence: The sentence.
+
+        Returns:
+            The lead, or None if there is none.
+        """
+        if sentence.turn.single or self._book.rehearsal is not None:
+            return None
+        lead = self._book.leading.find(sentence)
+        return None if lead is None or lead.ahead > sentence.turn.before(sentence) else lead
+
     def start(self, sentence: LiveSentence, lead: Lead) -> None:
         """Have a sentence follow a lead. It has its place in its turn.
 
@@ -52,21 +65,18 @@ class Following:
         work = self._follow(sentence, feed, lead)
         self._tasks[sentence] = self._host.create_task(work, "tts_cache_follow")
 
-    async def broken_off(self, turn: Turn | None = None) -> AsyncGenerator[LiveSentence, None]:
-        """Wait until nothing follows any more.
+    async def goes_on(self, turn: Turn | None = None) -> bool:
+        """Wait until a sentence follows no more.
 
         Args:
-            turn: The turn of which nothing is to follow, or None for all.
+            turn: The turn it belongs to, or None for any.
 
-        Yields:
-            The sentences that have broken off by then, to be spoken.
+        Returns:
+            Whether there was any.
         """
-        while True:
-            for sentence in self.take_broken_off(turn):
-                yield sentence
-            if not (tasks := self._under_way(turn)):
-                return
+        if tasks := self._under_way(turn):
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return bool(tasks)
 
     def take_broken_off(self, turn: Turn | None = None) -> list[LiveSentence]:
         """Take the sentences that have broken off.

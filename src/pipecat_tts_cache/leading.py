@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""The sentences of one service that others may follow while they are spoken; see `single_flight`."""
+"""What one service speaks for others to follow, and whom it may follow: see `single_flight`."""
 
 from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.options import CacheOptions

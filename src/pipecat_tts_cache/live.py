@@ -36,9 +36,7 @@ from pipecat_tts_cache.stats import NotStored
 from pipecat_tts_cache.turn import Turn
 from pipecat_tts_cache.utterance import Word
 from pipecat_tts_cache.whole_body import read_along
-
-_RUNNING_ON = 0.8
-"""A first word this far into the live audio before it is on a clock that runs on."""
+from pipecat_tts_cache.word_clock import WordClock
 
 _LOOKS_PER_PATIENCE = 4
 _RECONNECT_LOOK_SECONDS = 0.02
@@ -73,8 +71,7 @@ class LiveSpeech:
         self._profile = profile
         self._book = book
         self._passed_errors: set[int] = set()
-        self._running_seconds = 0.0
-        self._clock_is_lost = False
+        self._word_clock = WordClock(runs_on=profile.running_clock)
         self._watch: asyncio.Task[None] | None = None
 
     async def make_room(self, sentence: LiveSentence) -> None:
@@ -270,7 +267,7 @@ class LiveSpeech:
         self.flight.hear(sentence)
         sentence.opened = True
         if isinstance(item, WordTimestamp):
-            start = self._from_start(sentence, item.timestamp)
+            start = self._word_clock.from_start(sentence, item.timestamp)
             self._hear_word(sentence, Word(item.word, start, item.includes_inter_frame_spaces))
         elif isinstance(item, TTSAudioRawFrame):
             await self._hear_audio(sentence, item)
@@ -305,30 +302,9 @@ class LiveSpeech:
             frame.context_id = sentence.turn.context_id
             sentence.add_heard(frame)
 
-    def _from_start(self, sentence: LiveSentence, reported: float) -> float:
-        """Give a word's time from the start of its sentence, in seconds."""
-        if not self._profile.running_clock:
-            return reported
-        if sentence.clock_start is None:
-            runs_on = reported >= _RUNNING_ON * self._running_seconds
-            sentence.clock_start = self._running_seconds if runs_on else 0.0
-            if self._clock_is_lost:
-                sentence.recording.fail(NotStored.WORDS)
-        return reported - sentence.clock_start
-
-    def _keep_clock(self, sentence: LiveSentence) -> None:
-        if self._profile.running_clock:
-            self._running_seconds += sentence.recording.seconds
-            # By how much the clock of a service runs on over half a sentence, only it knows.
-            self._clock_is_lost |= sentence.recording.judge() is not None
-
     def reset_clock(self) -> None:
         """Note that a word clock that runs on is set back, as services do when speech stops."""
-        self._running_seconds = 0.0
-        self._clock_is_lost = False
-        for sentence in self.flight:
-            if sentence.clock_start:
-                sentence.recording.fail(NotStored.WORDS)
+        self._word_clock.reset(self.flight)
 
     async def ended_by_service(self, sentence: LiveSentence) -> None:
         """Note that the service has ended an inner context.
@@ -352,7 +328,7 @@ class LiveSpeech:
         sentence.ended = True
         sentence.turn.silent = not sentence.recording.has_audio
         self._hear_the_rest(sentence)
-        self._keep_clock(sentence)
+        self._word_clock.keep(sentence)
         await self._tell_service(self._below.on_audio_context_completed, sentence)
         self._land(sentence)
         await sentence.turn.finish(sentence)

@@ -13,7 +13,9 @@ from typing import Any
 from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.preparation.numbered import NumberedLines
 
-_SPEAKER = r"(?:[\[(][^\])]*[\])]\s*|\d[-\d:.,+TZ]*\s+)*\**{}\**\s*(?:[\[(][^\])]*[\])]\s*)?:\**\s*(.*)"
+_SPEAKER = (
+    r"(?:[\[(][^\])]*[\])]\s*|\d[-\d:.,+TZ]*\s+)*\**{}\**\s*(?:[\[(][^\])]*[\])]\s*)?:\**\s*(.*)"
+)
 """A name and a colon; a time in brackets, or before the name without, and Markdown's bold."""
 
 
