@@ -15,11 +15,10 @@ from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.control import CacheControl
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.preparation.lines import Line, RankedLine
-from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
+from pipecat_tts_cache.preparation.outcomes import Outcome, Pinned, Warmed
 from pipecat_tts_cache.utterance import Word
 
 if TYPE_CHECKING:
-    from pipecat_tts_cache.preparation.pinning import Pinned
     from pipecat_tts_cache.preparation.running import Preparation
 
 
@@ -236,7 +235,7 @@ class CacheControls:
         as_turn: bool = False,
         sample_rate: int | None = None,
         line_timeout: float = 60.0,
-    ) -> "Pinned":
+    ) -> Pinned:
         """Let a recording stand in for a line, under exactly the key that this service uses now.
 
         Args:

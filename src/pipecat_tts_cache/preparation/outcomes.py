@@ -8,7 +8,24 @@
 
 from dataclasses import dataclass
 
+from pipecat_tts_cache.backends.entry import CacheKey
 from pipecat_tts_cache.preparation.lines import Line
+from pipecat_tts_cache.utterance import Utterance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """A recording that stands in for a line.
+
+    Parameters:
+        key: Where it is kept in the store.
+        utterance: What is heard, with the words that are told.
+        gain: By how many decibels it was made louder.
+    """
+
+    key: CacheKey
+    utterance: Utterance
+    gain: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,16 +15,16 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.inventory import Selection, list_entries
 from pipecat_tts_cache.preparation.lines import Line
+from pipecat_tts_cache.preparation.outcomes import Pinned
 from pipecat_tts_cache.preparation.place import Manner, Place, find_place
 from pipecat_tts_cache.preparation.warming import ServiceFactory
 from pipecat_tts_cache.preparation.word_times import (
@@ -49,21 +49,6 @@ _QUIETEST = -70.0
 _LONG_ENOUGH = 0.4
 _ENOUGH = 20
 """Of that many utterances of a voice, each of so many seconds, its loudness is known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """A recording that stands in for a line.
-
-    Parameters:
-        key: Where it is kept in the store.
-        utterance: What is heard, with the words that are told.
-        gain: By how many decibels it was made louder.
-    """
-
-    key: CacheKey
-    utterance: Utterance
-    gain: float = 0.0
 
 
 async def pin(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipecat_tts_cache.control import AS_USUAL
 from pipecat_tts_cache.preparation.lines import Line, as_lines
-from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
-from pipecat_tts_cache.preparation.pinning import Audio, Pinned, pin, unpin
+from pipecat_tts_cache.preparation.outcomes import Outcome, Pinned, Warmed
+from pipecat_tts_cache.preparation.pinning import Audio, pin, unpin
 from pipecat_tts_cache.preparation.prefetching import Prefetcher
 from pipecat_tts_cache.preparation.twin import Twins, check_settings
 from pipecat_tts_cache.preparation.warming import is_warm, warm
