@@ -97,17 +97,20 @@ async def texts(store: CacheBackend, selection: Selection | None = None) -> list
         (Selection(older_than=10 * DAY), ["a", "b", "c"]),
         (Selection(older_than=10 * DAY + 1), []),
         (Selection(older_than=5 * DAY, voice="ben"), ["c"]),
+        (Selection(pinned=True), ["b", "d"]),
+        (Selection(pinned=False), ["a", "c"]),
+        (Selection(pinned=True, model="sonic"), ["b"]),
     ],
 )
 async def test_a_selection_is_what_fits_all_that_is_given(
     selection: Selection, expected: list[str]
 ) -> None:
-    """Service, voice, model, text and age narrow a selection down, alone and together."""
+    """Service, voice, model, text, age and pins narrow it down, alone and together."""
     store = await filled(
         said("a"),
-        said("b", service="OpenAITTSService"),
+        replace(said("b", service="OpenAITTSService"), pinned=True),
         said("c", voice="ben"),
-        replace(said("d", model=None), created_at=NOW - DAY),
+        replace(said("d", model=None), created_at=NOW - DAY, pinned=True),
     )
     assert expected == await texts(store, selection)
 
@@ -155,6 +158,7 @@ async def test_a_store_that_does_not_list_says_so() -> None:
         ({"older_than": 0}, "older_than must be above 0"),
         ({"older_than": "1"}, "older_than must be a number"),
         ({"unused_for": float("nan")}, "unused_for must be above 0"),
+        ({"pinned": 1}, "pinned must be a bool, not int"),
     ],
 )
 def test_a_selection_of_nonsense_is_refused(arguments: dict[str, Any], error: str) -> None:
@@ -195,6 +199,19 @@ async def test_a_purge_of_everything_is_refused() -> None:
     assert ["Hello."] == await texts(store)
 
 
+async def test_a_purge_spares_pins_unless_it_names_them() -> None:
+    """What it spares it counts, in a dry run as well; a selection of no pins has none to spare."""
+    store = await filled(said("a"), *(replace(said(text), pinned=True) for text in "bc"))
+    for dry_run in (True, False):
+        done = await purge(store, Selection(voice="anna"), dry_run=dry_run)
+        assert (1, 2) == (done.entries, done.spared)
+    assert ["b", "c"] == await texts(store)
+    assert Purged() == await purge(store, Selection(pinned=False))
+    assert Purged() == await purge(store, Selection(voice="ben", pinned=True))
+    assert 1 == (await purge(store, Selection(text="b", pinned=True))).entries
+    assert ["c"] == await texts(store)
+
+
 # Erasing
 
 
@@ -232,6 +249,15 @@ async def test_without_the_secret_a_keyed_digest_is_not_found() -> None:
     assert 0 == (await delete_text(store, "Hello.")).entries
     assert 0 == (await delete_text(store, "Hello.", secret="plugh")).entries
     assert 1 == (await delete_text(store, "Hello.", secret="Xyzzy")).entries
+
+
+async def test_a_text_is_erased_pinned_or_not() -> None:
+    """Who asks to be forgotten means recordings, too."""
+    store = await filled(said("a"), replace(said("a"), pinned=True), replace(said(), pinned=True))
+    assert 2 == (await delete_text(store, "a", dry_run=True)).entries
+    done = await delete_text(store, "a")
+    assert (2, 0) == (done.entries, done.spared)
+    assert ["Hello."] == await texts(store)
 
 
 class Swept(MemoryCacheBackend):

@@ -75,6 +75,34 @@ def newer(file: bytes) -> bytes:
     return file.replace(b'{"pipecat_tts_cache":1,', b'{"pipecat_tts_cache":2,')
 
 
+# What is pinned
+
+
+async def test_an_object_that_is_pinned_says_so(objects: MemoryStore) -> None:
+    """It names no time to live, and one that another program gave it does not count."""
+    store = ObjectStoreCacheBackend(store=objects, codec="raw", **PATIENT)
+    pin = replace(SPOKEN, pinned=True)
+    await store.set(KEY, pin, ttl=60)
+    assert b'"pinned":true' in await read(objects)
+    assert b'"expires_at":null' in await read(objects)
+    old = to_sound_file(replace(pin, expires_at=1.0), namespace=KEY.namespace, codec="raw")
+    await objects.put_async(PATH, old.content)
+    assert await store.sweep() == 0
+    assert pin == await store.get(KEY)
+    assert await store.set(KEY, SPOKEN) is False
+    assert 1 == (await store.get_stats())["refused"]
+    assert 1 == await store.delete_many([KEY])
+
+
+async def test_what_cannot_be_read_is_no_pin(objects: MemoryStore) -> None:
+    """A damaged object is replaced, and so is one that is not ours."""
+    store = ObjectStoreCacheBackend(store=objects, codec="raw", **PATIENT)
+    for content in (b"", b"not ours"):
+        await objects.put_async(PATH, content)
+        assert await store.set(KEY, SPOKEN)
+        assert SPOKEN == await store.get(KEY)
+
+
 # What is in the bucket
 
 

@@ -102,6 +102,28 @@ async def test_columns_say_what_was_kept(
     assert clock.now + 60 == row["expires_at"].timestamp()
 
 
+async def test_what_is_pinned_expires_at_infinity(
+    store: PostgresCacheBackend, postgres: PostgresServer, clock: Clock
+) -> None:
+    """So SQL can tell it, no tidying takes it, and a pin by many bots at once stands."""
+    pin = replace(make_utterance(1), pinned=True)
+    await store.set(make_key("kept"), make_utterance())
+    writes = [store.set(make_key(), make_utterance(i), ttl=60) for i in range(8)]
+    await asyncio.gather(*writes[:4], store.set(make_key(), pin, ttl=60), *writes[4:])
+    clock.now += 1000
+    assert 0 == await store.sweep()
+    assert pin == await store.get(make_key())
+    query = f"SELECT expires_at = 'infinity' AS pinned FROM {TABLE} ORDER BY expires_at"
+    assert [True, None] == [row["pinned"] for row in await postgres.query(query)]
+    stats = await store.get_stats()
+    assert (2, 1) == (stats["entries"], stats["pinned"])
+    assert stats["refused"] <= 8
+    listed = {entry.key: (entry.pinned, entry.expires_at) async for entry in store.entries()}
+    assert {make_key("kept"): (False, None), make_key(): (True, None)} == listed
+    await store.delete(make_key())
+    assert 0 == (await store.get_stats())["pinned"]
+
+
 @pytest.mark.parametrize(
     ("text", "column"),
     [
