@@ -41,6 +41,7 @@ from pipecat_tts_cache.inventory import (
 )
 from pipecat_tts_cache.near_misses import NearMiss, NearMisses, Spelling, find_near_misses
 from pipecat_tts_cache.preparation.lines import Line, RankedLine, rank_phrases
+from pipecat_tts_cache.preparation.outcomes import Pinned
 from pipecat_tts_cache.preparation.phrases import read_phrases
 from pipecat_tts_cache.prices import PriceTable
 from pipecat_tts_cache.savings import (
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
     from pipecat_tts_cache.metrics import TTSCacheMetricsData
     from pipecat_tts_cache.mixin import TTSCacheMixin
-    from pipecat_tts_cache.preparation.pinning import Pinned, pin, unpin
+    from pipecat_tts_cache.preparation.pinning import pin, unpin
     from pipecat_tts_cache.preparation.sentences import split_sentences
     from pipecat_tts_cache.preparation.speech_cache import SpeechCache
     from pipecat_tts_cache.preparation.warming import Outcome, Warmed, is_warm, warm
@@ -80,7 +81,7 @@ _HEAVY = {
     "metrics": ("TTSCacheMetricsData",),
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
     "preparation.sentences": ("split_sentences",),
-    "preparation.pinning": ("Pinned", "pin", "unpin"),
+    "preparation.pinning": ("pin", "unpin"),
     "preparation.speech_cache": ("SpeechCache",),
     "preparation.warming": ("Outcome", "Warmed", "is_warm", "warm"),
 }

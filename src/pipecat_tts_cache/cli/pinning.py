@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,9 +34,7 @@ from pipecat_tts_cache.cli.removal import purging, remove
 from pipecat_tts_cache.cli.warming import SampleRate, Verbose
 from pipecat_tts_cache.inventory import list_entries
 from pipecat_tts_cache.preparation.lines import Line
-
-if TYPE_CHECKING:
-    from pipecat_tts_cache.preparation.pinning import Pinned
+from pipecat_tts_cache.preparation.outcomes import Pinned
 
 _VOICE = "voice"
 
@@ -144,11 +142,11 @@ def unpin(
             raise Stop("no recording is pinned there", ExitCode.NOTHING_FOUND)
 
 
-def _pin(maker: Maker, line: Line, recording: Path, how: dict[str, Any]) -> "Pinned":
+def _pin(maker: Maker, line: Line, recording: Path, how: dict[str, Any]) -> Pinned:
     from pipecat_tts_cache.preparation import pinning  # noqa: PLC0415 - not at load
     from pipecat_tts_cache.preparation.headless import PipelineEndedError  # noqa: PLC0415
 
-    async def work() -> "Pinned":
+    async def work() -> Pinned:
         try:
             return await pinning.pin(maker, line, recording, **how)
         finally:
@@ -187,7 +185,7 @@ def _read_loudness(given: str) -> float | Literal["voice"]:
         raise Stop(f"{given!r} is neither a number of LUFS nor {_VOICE}", ExitCode.USAGE) from None
 
 
-def _described(pinned: "Pinned") -> dict[str, Any]:
+def _described(pinned: Pinned) -> dict[str, Any]:
     utterance = pinned.utterance
     names = ("duration", "sample_rate", "text", "service", "voice", "model")
     return {
@@ -199,7 +197,7 @@ def _described(pinned: "Pinned") -> dict[str, Any]:
     }
 
 
-def _for_people(pinned: "Pinned") -> str:
+def _for_people(pinned: Pinned) -> str:
     utterance = pinned.utterance
     louder = f", {pinned.gain:+.1f} dB" if pinned.gain else ""
     voice = f" in the voice {wording.plain(utterance.voice)}" if utterance.voice else ""
