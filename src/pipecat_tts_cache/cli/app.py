@@ -17,6 +17,7 @@ from pipecat_tts_cache.cli import (
     play,
     removal,
     repeated,
+    saved,
     warming,
 )
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 look.register(app)
 play.register(app)
 repeated.register(app)
+saved.register(app)
 copying.register(app)
 folders.register(app)
 warming.register(app)
