@@ -191,6 +191,24 @@ async def test_it_gives_way_to_live_speech(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SCRIPTED_KINDS)
+async def test_live_speech_follows_it(kind: str) -> None:
+    """What is needed while it is being prepared is heard as it comes, and not broken off."""
+    tts = make(kind, Provider(speed=1.0))
+    async with running(tts) as bot:
+        tts.prefetch(LINES[:1])
+        await tts.provider.asked(1)
+        await asyncio.sleep(0.2)
+        await bot.llm_turn(f"{LINES[0]} {LIVE}")
+        said = await bot.until_quiet()
+        await prefetched(tts, 1)
+    assert f"{LINES[0]} {LIVE}" == said.heard.text
+    assert [] == said.heard.flaws
+    assert [LINES[0], LIVE] == tts.provider.texts
+    stats = await tts.get_cache_stats()
+    assert (1, 1, 0) == (stats["followed"], stats["prefetched"], stats["prefetch_dropped"])
+
+
+@pytest.mark.parametrize("kind", SCRIPTED_KINDS)
 async def test_it_waits_for_a_turn_to_end(kind: str) -> None:
     """Between the sentences of a turn nothing is begun that the next would break off."""
     tts = make(kind)

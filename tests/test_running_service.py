@@ -65,8 +65,8 @@ def whole(kind: Kind, server: Server, **options: Any) -> Any:
         if kind.prepare:
             kind.prepare(self, server)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # some services are deprecated
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("ignore")  # some services are deprecated
         made: Any = type(f"Whole{kind.cached.__name__}", (kind.cached,), {"__init__": init})
         return made(**server.options(), **kind.arguments, **options)
 

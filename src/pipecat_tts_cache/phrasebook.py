@@ -120,6 +120,7 @@ class Phrasebook:
             other: The book of that service.
         """
         self.options, self.guard = other.options, other.guard
+        self.leading = Leading(self.options, self._reader.service_name)
         if self.options.backend is not None:
             self.use(self.options.backend)
 
@@ -242,7 +243,7 @@ class Phrasebook:
             if self._refused(sentence):
                 return None
             now = time.time()
-            return Utterance(
+            utterance = Utterance(
                 audio=recording.audio,
                 sample_rate=recording.sample_rate,
                 num_channels=recording.num_channels,
@@ -252,6 +253,9 @@ class Phrasebook:
                 watermarked=self._reader.watermarked,
                 **self._description(key, sentence.text, sentence.settings),
             )
+            if self.rehearsal is not None and self.rehearsal.takes is not None:
+                self.rehearsal.takes[key] = utterance
+            return utterance
 
         def regret() -> NotStored | None:
             return NotStored.PERSONAL if self.guard.holds_back(sentence.text) else None

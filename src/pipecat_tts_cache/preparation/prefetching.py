@@ -233,9 +233,8 @@ class Prefetcher:
 
     def _is_followed(self) -> bool:
         """Whether a listener hears what is being prepared."""
-        under_way = self._twin._tts_cache.live.flight if self._twin is not None else ()
-        leads = (getattr(sentence, "lead", None) for sentence in under_way)
-        return any(getattr(lead, "followers", 0) for lead in leads)
+        under_way = () if self._twin is None else self._twin._tts_cache.live.flight
+        return any(each.leading is not None and each.leading.followers for each in under_way)
 
     def _complain(self, error: Exception) -> None:
         if not self._has_complained:

@@ -84,8 +84,8 @@ class Twins:
         service = self._service
         try:
             args, kwargs = service._tts_cache_made_with.again()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # said of the first
+            with warnings.catch_warnings(record=True):  # they were given for the first
+                warnings.simplefilter("ignore")
                 twin = type(service)(*args, **kwargs)
                 twin._text_filters = deepcopy(service._text_filters)  # they have a state
         except Exception as error:
