@@ -6,13 +6,16 @@
 
 """What the command line removes: only what is meant, and only when somebody agreed."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipecat_tts_cache.cli.options import SECRET_VARIABLE
 from pipecat_tts_cache.key import digest_text
-from tests.command_line import Said, Shop, disk
+from pipecat_tts_cache.testing.store_contract import make_key
+from tests.command_line import Said, Shop, disk, utterance_of
 
 SAID = [
     Said("One moment."),
@@ -88,7 +91,7 @@ def test_a_purge_as_json(shop: Shop) -> None:
     """One document says what was removed, or would be."""
     (would,) = shop("purge", "--older-than", "9d", "--dry-run", "--json").documents
     (done,) = shop("purge", "--older-than", "9d", "--yes", "--json").documents
-    assert {"entries", "size", "duration", "dry_run"} == would.keys()
+    assert {"entries", "size", "duration", "spared", "dry_run"} == would.keys()
     assert (2, True) == (would["entries"], would.pop("dry_run"))
     assert 0.2 == pytest.approx(done["duration"])
     assert done.pop("dry_run") is False
@@ -124,6 +127,28 @@ def test_the_empty_namespace_is_one(shop: Shop) -> None:
     """It is not the same as none."""
     assert 0 == shop("clear", "--namespace", "", "--yes").code
     assert ["Good bye.", "Hello."] == shop.texts()
+
+
+def test_pins_are_spared_by_a_purge_only(shop: Shop) -> None:
+    """A purge says that they stay; a sentence is erased, and a namespace cleared, with its pins."""
+
+    async def pin() -> None:
+        async with shop.open() as store:
+            for name in "ab":
+                pinned = replace(utterance_of(Said("Pinned.")), pinned=True)
+                await store.set(make_key(name, "bank"), pinned)
+
+    asyncio.run(pin())
+    done = shop("purge", "--namespace", "bank", "--yes")
+    assert 0 == done.code
+    assert done.out.startswith("removed 2 utterances")
+    assert done.out.endswith("; 2 pinned stay: see unpin\n")
+    (would,) = shop("purge", "--text", "Pinned.", "--dry-run", "--json").documents
+    assert (0, 2) == (would["entries"], would["spared"])
+    assert ["pinned", "2"] in [line.split() for line in shop("stats").out.splitlines()]
+    count = shop("clear", "--namespace", "bank", "--dry-run", "--json").documents[0]["entries"]
+    assert 2 == count
+    assert 2 == shop("delete-text", "Pinned.", "--yes", "--json").documents[0]["entries"]
 
 
 # delete-text

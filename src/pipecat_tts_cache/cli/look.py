@@ -36,6 +36,7 @@ _FOR_PEOPLE = (
     "store",
     "entries",
     "entries_complete",
+    "pinned",
     "bytes",
     "namespaces",
     "disk_bytes",

@@ -28,8 +28,7 @@ from pipecat_tts_cache.cli.options import (
 )
 from pipecat_tts_cache.cli.output import waiting, write_json
 from pipecat_tts_cache.errors import BackendError
-from pipecat_tts_cache.inventory import Purged, Selection
-from pipecat_tts_cache.inventory import purge as purge_store
+from pipecat_tts_cache.inventory import Purged, Selection, remove_entries
 
 _STDIN = "-"
 Work = Callable[[CacheBackend, bool], Awaitable[Purged]]
@@ -93,7 +92,8 @@ def delete_text(
         if not text.strip():
             raise Stop("there is no text in it", ExitCode.USAGE)
         chosen = Selection(text=text, secret=_ask_secret() if ask_secret else secret())
-        removed = remove(store, purging(chosen), yes=yes, dry_run=dry_run, as_json=as_json)
+        work = purging(chosen, spares_pins=False)
+        removed = remove(store, work, yes=yes, dry_run=dry_run, as_json=as_json)
         if not removed.entries:
             raise Stop("no utterance says that", ExitCode.NOTHING_FOUND)
 
@@ -111,7 +111,7 @@ def clear(
         if not only_count:
             return Purged(entries=await backend.clear(namespace))
         if namespace is not None:
-            return await purge_store(backend, Selection(namespace=namespace), dry_run=True)
+            return await remove_entries(backend, Selection(namespace=namespace), dry_run=True)
         count = (await backend.get_stats()).get("entries")
         if count is None:
             raise BackendError("the store does not answer")
@@ -121,16 +121,20 @@ def clear(
         remove(store, work, yes=yes, dry_run=dry_run, as_json=as_json, fields=("entries",))
 
 
-def purging(selection: Selection) -> Work:
+def purging(selection: Selection, *, spares_pins: bool = True) -> Work:
     """Have a selection purged.
 
     Args:
         selection: What to remove.
+        spares_pins: Whether what is pinned stays, unless the selection names it.
 
     Returns:
         What does it, or only counts.
     """
-    return lambda backend, only_count: purge_store(backend, selection, dry_run=only_count)
+    spares = spares_pins and not selection.pinned
+    return lambda backend, only_count: remove_entries(
+        backend, selection, spares_pins=spares, dry_run=only_count
+    )
 
 
 def remove(
@@ -140,7 +144,7 @@ def remove(
     yes: bool,
     dry_run: bool,
     as_json: bool,
-    fields: Sequence[str] = ("entries", "size", "duration"),
+    fields: Sequence[str] = ("entries", "size", "duration", "spared"),
 ) -> Purged:
     """Count, ask, remove, and tell.
 
@@ -180,6 +184,8 @@ def _amount(what: Purged) -> str:
     amount = words.many(what.entries, "utterance")
     if what.size:
         amount += f", {words.size(what.size)}, {words.length(what.duration)} of speech"
+    if what.spared:
+        amount += f"; {what.spared} pinned stay: see unpin"
     return amount
 
 
