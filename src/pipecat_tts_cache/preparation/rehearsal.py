@@ -13,6 +13,7 @@ from typing import Any
 
 from pipecat_tts_cache.backends.entry import CacheKey
 from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.utterance import Utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Rehearsal:
         missing: Sentences that were not.
         unknown: Sentences of which the store did not tell.
         asked: Where to note what the service is asked for, if that is of interest.
+        takes: Where to put what is spoken, whether the store takes it or not, if that is.
     """
 
     speaks: bool = True
@@ -49,6 +51,7 @@ class Rehearsal:
     missing: int = 0
     unknown: int = 0
     asked: list[Asked] | None = None
+    takes: dict[CacheKey, Utterance] | None = None
 
     def skips(self, *, there: bool | None) -> bool:
         """Decide about a sentence.
