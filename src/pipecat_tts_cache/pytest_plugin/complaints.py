@@ -72,7 +72,7 @@ def unrecorded(tape: Tape) -> Iterator[tuple[str, str]]:
     for said in [*(each for each in tape.said if _is_lost(each, tape)), *left_alone(tape)]:
         if (said.text, said.key) not in seen:
             seen.add((said.text, said.key))
-            yield said.text, _reasons(said, tape)
+            yield prepare_text(said.text), _reasons(said, tape)
 
 
 def left_alone(tape: Tape) -> list[Said]:
@@ -106,13 +106,17 @@ def _describe(key: CacheKey, said: Said | None, library: Library) -> str:
         about.append(f"Its recording is damaged: {said.damaged}.")
     elif hint := _nearest(said, library):
         about.append(hint)
-    return "\n".join([f"  {said.text!r}", *(f"    {line}" for line in about), ""])
+    return "\n".join([f"  {_quoted(said)}", *(f"    {line}" for line in about), ""])
 
 
 def _describe_left_alone(said: Said) -> str:
     reasons = [_CANNOT.get(each, each) for each in sorted(said.bypassed())]
     why = "; ".join(reasons) or "it was not looked up"
-    return f"  {said.text!r}\n    {_who(said)}\n    It cannot be recorded: {why}.\n"
+    return f"  {_quoted(said)}\n    {_who(said)}\n    It cannot be recorded: {why}.\n"
+
+
+def _quoted(said: Said) -> str:
+    return repr(prepare_text(said.text))
 
 
 def _who(said: Said) -> str:
