@@ -7,6 +7,7 @@
 """A recording is kept where live speech looks for the line, until it is taken away."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -231,6 +232,17 @@ async def test_a_file_is_resampled_and_mixed(kind: str, tmp_path: Path) -> None:
     assert (RATE, 1) == (pinned.utterance.sample_rate, pinned.utterance.num_channels)
     assert 1.0 == pytest.approx(pinned.utterance.duration, abs=0.03)
     assert 1000 == pytest.approx(pitch(pinned.utterance), abs=3)
+
+
+async def test_a_plain_file_needs_no_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WAV and FLAC are read without it; for others the message says how to install it."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    for kind in ("wav", "flac"):
+        path = await asyncio.to_thread(write, tmp_path, kind, sine(RATE), RATE)
+        assert sine(RATE).tobytes() == (await put(Company(), audio=path)).utterance.audio
+    path = await asyncio.to_thread(write, tmp_path, "mp3", sine(RATE), RATE)
+    with pytest.raises(ValueError, match=r"pip install 'pipecat-tts-cache\[audio\]'"):
+        await put(Company(), audio=path)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
