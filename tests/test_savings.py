@@ -6,6 +6,7 @@
 
 """What is saved is told in characters and money: of a service, of many, and of a store."""
 
+import asyncio
 import json
 from dataclasses import replace
 from decimal import Decimal
@@ -25,6 +26,8 @@ from pipecat_tts_cache import (
     warm,
 )
 from pipecat_tts_cache.testing.driver import Bot, running
+from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.simulation import simulated_time
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.cached_scripted import CachedInline, CachedOverlapping
 
@@ -155,6 +158,25 @@ async def test_a_ledger_adds_up_what_services_save() -> None:
         ServiceModel("InlineService", "scripted"): 6 * n,
         ServiceModel("OverlappingService", "scripted"): n,
     } == {who: each.characters for who, each in report.models.items()}
+
+
+async def test_what_is_heard_from_another_service_is_saved() -> None:
+    """Of two that lack a sentence at once, one asks for it; the other has saved it."""
+    ledger, store = SavingsLedger(), MemoryCacheBackend()
+    async with simulated_time():
+        first, second = (
+            CachedOverlapping(Provider(first_audio=1.0), cache_backend=store, cache_ledger=ledger)
+            for _ in range(2)
+        )
+        async with running(first) as one, running(second) as other:
+            await asyncio.gather(one.speak(LINE), other.speak(LINE))
+            await asyncio.gather(one.until_quiet(), other.until_quiet())
+    told = [await each.get_cache_stats() for each in (first, second)]
+    assert {0: 1, 1: 0} == {each["hits"]: each["misses"] for each in told}
+    who = ServiceModel("OverlappingService", "scripted")
+    assert {who: len(LINE)} == {
+        name: each.characters for name, each in ledger.report().models.items()
+    }
 
 
 async def test_preparing_speech_saves_nothing() -> None:

@@ -52,7 +52,7 @@ class Phrasebook:
             reader: Reads requests from the service.
         """
         self.options = options
-        self.stats = CacheStats(reader.service_name)
+        self.stats = CacheStats(reader.service_name, options.prices)
         self.controls = Controls()
         self.guard = Guard()
         self.leading = Leading(options, reader.service_name)
@@ -106,8 +106,6 @@ class Phrasebook:
             self.stats.bypassed[Bypass.NO_KEY] += 1
             self._say("key", f"{error}; sentences are spoken live. Pass what it stands for instead")
             return None
-        model = self._reader.in_force({"model": settings.get("model")})["model"]
-        self.stats.model = _as_text(model)
         key = CacheKey(self.options.namespace, digest)
         if self.rehearsal is not None and self.rehearsal.asked is not None:
             self.rehearsal.asked.append(Asked(key, text, self._description(key, text, settings)))
@@ -164,7 +162,7 @@ class Phrasebook:
         if self._store is not None and not (control.refresh or self.rehearsal):
             utterance = await self._store.look_up(key)
         if utterance is not None:
-            self.stats.hit(len(text), utterance.duration, tag=control.tag)
+            self.stats.hit(len(text), utterance.duration, tag=control.tag, model=utterance.model)
         return utterance
 
     def missed(self, sentence: LiveSentence) -> None:
@@ -174,7 +172,7 @@ class Phrasebook:
             sentence: The sentence.
         """
         if sentence.key is not None:
-            self.stats.miss(len(sentence.text), tag=sentence.control.tag)
+            self.stats.miss(len(sentence.text), **self._about(sentence))
             self._note_miss(sentence.text, sentence.control)
 
     def followed(self, sentence: LiveSentence, seconds: float) -> None:
@@ -184,7 +182,7 @@ class Phrasebook:
             sentence: The sentence.
             seconds: Length of what was heard.
         """
-        self.stats.hit(len(sentence.text), seconds, tag=sentence.control.tag)
+        self.stats.hit(len(sentence.text), seconds, **self._about(sentence))
         self.stats.followed += 1
 
     async def skips(self, key: CacheKey | None) -> bool:
@@ -356,8 +354,7 @@ class Phrasebook:
             See `TTSCacheMixin.get_cache_stats`.
         """
         backend = await self._store.describe() if self._store else None
-        options = self.options
-        return self.stats.as_dict(enabled=options.active, backend=backend, prices=options.prices)
+        return self.stats.as_dict(enabled=self.options.active, backend=backend)
 
     async def written(self) -> None:
         """Wait until no write is pending."""
@@ -381,6 +378,10 @@ class Phrasebook:
             "voice": _as_text(in_force.get("voice")),
             "model": _as_text(in_force.get("model")),
         }
+
+    def _about(self, sentence: LiveSentence) -> dict[str, str | None]:
+        model = _as_text(self._reader.in_force(sentence.settings).get("model"))
+        return {"tag": sentence.control.tag, "model": model, "context_id": sentence.turn.context_id}
 
     def _note_miss(self, text: str, control: CacheControl) -> None:
         """Count what is spoken live, unless that is wanted or its text is not to be kept."""

@@ -151,17 +151,17 @@ class Counted:
 class CacheStats(Tally):
     """What one cached service has done so far."""
 
-    def __init__(self, service: str = "") -> None:
+    def __init__(self, service: str = "", prices: PriceTable | None = None) -> None:
         """Start at zero.
 
         Args:
             service: The class of the service.
+            prices: What characters cost, or None if nobody has said.
         """
         super().__init__()
         self.service = service
+        self._prices = prices
         self._ledger = SavingsLedger()
-        self.model: str | None = None
-        """The model in force, for what is counted from now on."""
         self.listeners: list[Callable[[Counted | None], None]] = []
         """Told of each sentence, and with None that something else may have been counted.
 
@@ -190,6 +190,7 @@ class CacheStats(Tally):
         seconds: float,
         *,
         tag: str | None = None,
+        model: str | None = None,
         context_id: str | None = None,
     ) -> None:
         """Count a sentence that is replayed.
@@ -198,6 +199,7 @@ class CacheStats(Tally):
             characters: Length of its text.
             seconds: Length of its audio.
             tag: What else to count it under.
+            model: The model in force, if there is one.
             context_id: The audio context that it is heard in, if not the one spoken in now.
         """
         self.seconds_from_cache += seconds
@@ -209,19 +211,25 @@ class CacheStats(Tally):
                 seconds=seconds,
                 lookup_seconds=found_in,
                 tag=self._known(tag),
-                model=self.model,
+                model=model,
                 context_id=context_id,
             )
         )
 
     def miss(
-        self, characters: int, *, tag: str | None = None, context_id: str | None = None
+        self,
+        characters: int,
+        *,
+        tag: str | None = None,
+        model: str | None = None,
+        context_id: str | None = None,
     ) -> None:
         """Count a sentence that is spoken live.
 
         Args:
             characters: Length of its text.
             tag: What else to count it under.
+            model: The model in force, if there is one.
             context_id: The audio context that it is heard in, if not the one spoken in now.
         """
         self._count(
@@ -229,7 +237,7 @@ class CacheStats(Tally):
                 hit=False,
                 characters=characters,
                 tag=self._known(tag),
-                model=self.model,
+                model=model,
                 context_id=context_id,
             )
         )
@@ -271,19 +279,12 @@ class CacheStats(Tally):
             )
         self.tell(counted)
 
-    def as_dict(
-        self,
-        *,
-        enabled: bool,
-        backend: Mapping[str, Any] | None,
-        prices: PriceTable | None = None,
-    ) -> dict[str, Any]:
+    def as_dict(self, *, enabled: bool, backend: Mapping[str, Any] | None) -> dict[str, Any]:
         """Add up; see `TTSCacheMixin.get_cache_stats` for the fields.
 
         Args:
             enabled: Whether the cache is in use.
             backend: The store's own statistics, or None if it has not told them.
-            prices: What characters cost, or None if nobody has said.
 
         Returns:
             A plain dict.
@@ -309,7 +310,7 @@ class CacheStats(Tally):
             "not_stored": {reason.value: count for reason, count in self.not_stored.items()},
             "bypassed": {reason.value: count for reason, count in self.bypassed.items()},
             "tags": {tag: asdict(tally) for tag, tally in self.tags.items()},
-            "savings": self._savings(prices),
+            "savings": self._savings(),
             "store_errors": self.store_errors,
             "store_timeouts": self.store_timeouts,
             "lookups_skipped": self.lookups_skipped,
@@ -318,8 +319,8 @@ class CacheStats(Tally):
             "backend": dict(backend) if backend is not None else None,
         }
 
-    def _savings(self, prices: PriceTable | None) -> dict[str, Any]:
-        report = self._ledger.report(prices)
+    def _savings(self) -> dict[str, Any]:
+        report = self._ledger.report(self._prices)
         tags = {tag: savings.as_dict() for tag, savings in report.tags.items()}
         return report.total.as_dict() | {"tags": tags}
 
