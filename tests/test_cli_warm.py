@@ -32,9 +32,19 @@ from tests.scripted import SCRIPTED
 
 provider = Provider(first_audio={first_audio})
 provider.fail(Fault.ERROR, text="Fail.")
-store = DiskCacheBackend({folder!r}, timeout=20, write_timeout=20)
+made = []
+
+class Store(DiskCacheBackend):
+    closed = 0
+
+    async def close(self):
+        self.closed += 1
+        await super().close()
+
+store = Store({folder!r}, timeout=20, write_timeout=20)
 
 def make(voice="anna"):
+    made.append(voice)
     settings = TTSSettings(model="scripted", voice=voice, language=None)
     return CACHED_SCRIPTED["inline"](provider, cache_backend=store, settings=settings)
 
@@ -177,6 +187,22 @@ def test_what_phrases_shows_can_be_prepared(bot: Bot) -> None:
     assert {("Hello!", "ben"), ("Bye.", "ben")} == {
         (entry.text, entry.voice) for entry in bot.shop.entries()
     }
+
+
+@pytest.mark.parametrize(("arguments", "services"), [([], 5), (["--concurrency", "2"], 2)])
+def test_so_many_lines_are_said_at_a_time(arguments: list[str], services: int, bot: Bot) -> None:
+    """Each by a service of its own."""
+    bot.write(BOT, first_audio=0.05)
+    bot.lines("lines.txt", *(f"Line number {number}." for number in range(8)))
+    assert 0 == bot("lines.txt", *arguments).code
+    assert services == len(bot.module.made)
+
+
+def test_the_store_is_closed(bot: Bot) -> None:
+    """Once, whatever came of it, and however many services were on it."""
+    for arguments in ([], ["--dry-run"]):
+        bot("lines.txt", *arguments)
+        assert 1 == bot.module.store.closed
 
 
 def test_a_refresh_says_everything_anew(bot: Bot) -> None:

@@ -59,6 +59,8 @@ def test_what_is_forgotten_makes_room() -> None:
     for item in (1, 5):
         assert (1, 0) == (frequent.add(item, "").count, dict(frequent)[item].error)
     assert CAPACITY == len(frequent)
+    frequent.add(6, "")  # which takes the place of what came least, and is still there
+    assert CAPACITY == len(frequent)
     frequent.forget(lambda _: True)
     assert 0 == len(frequent)
     assert 1 == frequent.add(6, "").count

@@ -21,11 +21,13 @@ from pipecat_tts_cache import (
     Copied,
     DiskCacheBackend,
     Entry,
+    Line,
     MemoryCacheBackend,
     NotStored,
     ObjectStoreCacheBackend,
     PostgresCacheBackend,
     Purged,
+    RankedLine,
     RedisCacheBackend,
     Selection,
     ServiceProfile,
@@ -38,6 +40,9 @@ from pipecat_tts_cache import (
     list_entries,
     open_backend,
     purge,
+    rank_phrases,
+    read_phrases,
+    split_sentences,
 )
 
 
@@ -184,6 +189,16 @@ async def keep_house(store: CacheBackend) -> float:
     return purged.duration + erased.size + copied.failed
 
 
+def lines_to_say(service: TTSCacheMixin) -> list[Line]:
+    """Lines come from files and past calls, and from what a service missed."""
+    listed = list(read_phrases("lines.csv", field="say", options=("voice", "language")))
+    said = split_sentences(read_phrases("calls.log", pattern="(?P<text>.*)"), language="de")
+    ranked = rank_phrases(said, top=50, min_count=3)
+    assert_type(ranked, list[RankedLine])
+    assert_type(service.get_top_misses(limit=5), list[RankedLine])
+    return [*listed, *ranked, Line("Hello!", {"voice": "anna"})]
+
+
 def misuse() -> None:
     """What a type checker refuses."""
     CachedCartesia(api_key="key", cache_scope="turn")  # type: ignore[arg-type]
@@ -191,6 +206,8 @@ def misuse() -> None:
     CachedCartesia(api_key="key", cache_ttl="1h")  # type: ignore[arg-type]
     CachedCartesia(api_key="key", should_cache=len)  # type: ignore[arg-type]
     Selection(voice=1)  # type: ignore[arg-type]
+    read_phrases("lines.txt", format="yaml")  # type: ignore[arg-type]
+    rank_phrases([1])  # type: ignore[list-item]
     DiskCacheBackend("cache", codec="mp3")  # type: ignore[arg-type]
     CacheKey("user_123", digest=1)  # type: ignore[arg-type]
     DictBackend().get("key")  # type: ignore[arg-type, unused-coroutine]
