@@ -6,6 +6,7 @@
 
 """Pipecat's traces tell of what is replayed, for services of either kind."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from pipecat.utils.tracing.service_decorators import traced_tts
 from pipecat_tts_cache import MemoryCacheBackend, TTSCacheMixin
 from pipecat_tts_cache.testing import driver
 from pipecat_tts_cache.testing.driver import running
+from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.simulation import simulated_time
 from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
 
@@ -183,3 +186,19 @@ def test_only_the_api_is_needed_to_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pipecat_tts_cache.mixin" == done.stdout.splitlines()[-1], done.stderr
+
+
+async def test_what_is_heard_from_another_service_is_noted_on_its_turn(
+    spans: InMemorySpanExporter,
+) -> None:
+    """Of two calls that lack a sentence at once, the one that asked nobody has a hit."""
+    store = MemoryCacheBackend()
+    async with simulated_time():
+        first, second = (
+            traced("overlapping")(Provider(first_audio=1.0), cache_backend=store) for _ in range(2)
+        )
+        async with running(first) as one, running(second) as other:
+            await asyncio.gather(one.llm_turn(ONE), other.llm_turn(ONE))
+            await asyncio.gather(one.until_quiet(), other.until_quiet())
+    found = sorted(notes(span)[:3] for span in speech(spans))
+    assert [(False, 0, 1), (True, 1, 0)] == found
