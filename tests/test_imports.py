@@ -303,3 +303,6 @@ async def test_the_index_can_pin(tmp_path: Path) -> None:
     await edit(tmp_path, pinned="TRUE")
     assert ("replaced", "edited: pinned") == await take(tmp_path, store)
     assert (await held(store)).pinned
+    await edit(tmp_path, pinned="FALSE")
+    assert "refused" == (await take(tmp_path, store, overwrite=True))[0]
+    assert (await held(store)).pinned
