@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipecat_tts_cache.pipecat_compat import INSTALLED
 from tests.command_line import Shop, disk
 
 TURNS = ["Hello! How can I help?", "Sure. How can I help?", "Hello! Bye.", "Sure. It is 5.", "Bye."]
@@ -62,11 +63,11 @@ def test_lists_are_lines_unless_they_are_turns(shop: Shop) -> None:
     assert [["2", "8", "voice=ben", "Yes. No."]] == shop("phrases", "said.csv").rows
 
 
+@pytest.mark.skipif(INSTALLED < (1, 13), reason="Pipecat cuts all languages as English")
 def test_turns_are_cut_by_the_rules_of_a_language(shop: Shop) -> None:
     """And a log by a pattern."""
     Path("bot.log").write_text(2 * "DEBUG: Generating TTS [Herr bzw. Frau.]\n", encoding="utf-8")
     pattern = r"Generating TTS \[(?P<text>.*)\]"
-    pytest.importorskip("pipecat.utils.deprecation")  # from 1.13 on
     found = [
         [row[3] for row in shop("phrases", "bot.log", "--pattern", pattern, *more).rows]
         for more in ([], ["--language", "de"])

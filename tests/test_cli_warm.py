@@ -325,9 +325,10 @@ def test_an_interrupt_says_what_is_done(bot: Bot) -> None:
     assert (130, "") == (process.returncode, out)
     found = len(bot.shop.texts())
     assert 2 <= found < 50
-    assert err.startswith("interrupted: ")
-    assert err.endswith(" stored, 0 there already; start it again to go on\n")
-    assert found - int(err.split()[1]) in (0, 1)
+    *_, told = err.splitlines()  # an old Pipecat says something at first
+    assert told.startswith("interrupted: ")
+    assert told.endswith(" stored, 0 there already; start it again to go on")
+    assert found - int(told.split()[1]) in (0, 1)
 
 
 # What is shown
