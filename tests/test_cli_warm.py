@@ -146,9 +146,9 @@ def test_a_store_is_filled_and_the_next_time_goes_on(bot: Bot) -> None:
 
 def test_options_of_lines_go_to_the_function(bot: Bot) -> None:
     """Several voices in one call, from tables and from JSON."""
-    bot.lines("lines.csv", "text,voice,note", "Hello!,ben,first", "Hello!,,")
+    bot.lines("lines.csv", "text,voice,note,speed", "Hello!,ben,first,", "Hello!,,,")
     bot.lines("lines.jsonl", '{"text": "Good bye.", "voice": "carla"}')
-    assert 0 == bot("lines.csv", "lines.jsonl", "--options", "voice").code
+    assert 0 == bot("lines.csv", "lines.jsonl", "--options", "voice, speed").code
     said = {(entry.text, entry.voice) for entry in bot.shop.entries()}
     assert {("Hello!", "ben"), ("Hello!", "anna"), ("Good bye.", "carla")} == said
 

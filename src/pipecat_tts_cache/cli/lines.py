@@ -135,11 +135,10 @@ class Reading:
             Stop: If the options make no sense.
             ValueError: On the way, if a file makes none.
         """
-        options = self.options
         how: dict[str, Any] = {
             "format": self.form,
             "field": self.field,
-            "options": None if options is None else {each for each in options.split(",") if each},
+            "options": _names(self.options),
             "speaker": self.speaker,
             "pattern": self.pattern,
         }
@@ -170,6 +169,10 @@ class Reading:
             lines = split_sentences(lines, language=self.language)
         with in_words():
             return rank_phrases(lines, top=top, min_count=min_count)
+
+
+def _names(options: str | None) -> set[str] | None:
+    return None if options is None else {each.strip() for each in options.split(",")} - {""}
 
 
 def register(app: typer.Typer) -> None:
