@@ -621,3 +621,26 @@ async def test_a_store_that_fails_is_complained_about_once(
     assert "BackendError from ConnectionRefusedError" in messages[0]
     assert "Check that the store is up" in messages[0]
     assert not [word for word in PRIVATE if word in "".join(messages)]
+
+
+@pytest.mark.parametrize("fails", ["", "set", "peek"])
+async def test_what_is_regretted_is_removed_but_no_pin(fails: str) -> None:
+    """What should not have been written goes again, unless a pin kept it from being written."""
+
+    async def fail() -> Any:
+        raise ConnectionError
+
+    class Peeking(Moody):
+        async def peek(self, key: CacheKey) -> Utterance | None:
+            return await self._answer("peek", super().peek(key))
+
+    for pinned in (False, True):
+        backend, stats = Peeking(), CacheStats()
+        await backend.set(KEY, replace(UTTERANCE, pinned=pinned))
+        backend.instead = {fails: fail} if fails else {}
+        store = guarded(backend, stats)
+        store.write(KEY, lambda: UTTERANCE, ttl=None, of=1, regret=lambda: NotStored.ERROR)
+        await store.drain()
+        assert 1 == stats.not_stored[NotStored.ERROR]
+        backend.instead = {}
+        assert pinned is await backend.exists(KEY)

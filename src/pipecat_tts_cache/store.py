@@ -242,8 +242,9 @@ class Store:
             return
         reason = await self._set(key, utterance, ttl)
         if regretted := regret():
+            if reason is not NotStored.REFUSED and not await self._is_pinned(key):
+                await self._remove(key)
             reason = regretted
-            await self._remove(key)
         if reason is None:
             self._stats.stores += 1
         else:
@@ -268,6 +269,16 @@ class Store:
         self._stats.store_errors += 1
         self._say("content", "the store gave back something else than was kept; it is removed")
         self._behind_speech(self._remove(key), None)
+
+    async def _is_pinned(self, key: CacheKey) -> bool:
+        if not self._backend.keeps_pins:
+            return False
+        try:
+            found = await self._patience.within(_WRITE_SECONDS, self._backend.peek(key))
+        except Exception as error:
+            self._failed("peeks", error, tells=False)
+            return False
+        return found is not None and found.pinned
 
     async def _remove(self, key: CacheKey) -> None:
         try:
