@@ -109,6 +109,23 @@ async def test_services_on_one_store_are_counted_together() -> None:
     assert {} == missed(other())
 
 
+async def test_what_another_service_speaks_is_not_counted() -> None:
+    """Who follows it has it spoken by nobody."""
+    shop = Shop(MemoryCacheBackend(max_bytes=10))
+    one, two = shop(), shop()
+    async with (
+        simulated_time(),
+        running(one, sample_rate=24_000) as first,
+        running(two, sample_rate=24_000) as second,
+    ):
+        await first.speak(HELLO)
+        await second.speak(HELLO)
+        await first.until_quiet()
+        await second.until_quiet()
+    assert 1 == len(shop.provider.requests)
+    assert [1] == [counted.count for _, counted in misses_on(shop.store)._counts]
+
+
 async def test_what_costs_most_comes_first() -> None:
     """Length counts, and how often; `limit` are told."""
     shop = Shop(MemoryCacheBackend(max_bytes=10))
