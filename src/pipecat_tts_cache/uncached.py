@@ -7,6 +7,8 @@
 """The mixin for a Pipecat that it cannot even be imported on: it takes the options, no more."""
 
 import inspect
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -14,8 +16,14 @@ from typing import Any
 from loguru import logger
 
 from pipecat_tts_cache.backends.base import CacheBackend
+from pipecat_tts_cache.checks import check_positive_int
+from pipecat_tts_cache.control import CacheControl
+from pipecat_tts_cache.errors import UncacheableError
+from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.options import checked_options
+from pipecat_tts_cache.preparation.lines import Line, RankedLine, as_lines
+from pipecat_tts_cache.preparation.outcomes import Outcome, Pinned, Warmed
 from pipecat_tts_cache.stats import Bypass, CacheStats
 
 
@@ -34,12 +42,17 @@ def best_mixin() -> type:
     except ImportError as error:
         if not (error.name or "").startswith("pipecat."):
             raise
-        return type("TTSCacheMixin", (_Uncached,), {"_reason": str(error)})
+        return type("TTSCacheMixin", (_Uncached,), _why(error))
     return TTSCacheMixin
+
+
+def _why(error: ImportError) -> dict[str, str]:
+    return {"_reason": str(error), "_version": version("pipecat-ai")}
 
 
 class _Uncached:
     _reason = ""
+    _version = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names = inspect.signature(checked_options).parameters
@@ -49,7 +62,7 @@ class _Uncached:
         self.cache_enabled = False
         if self._tts_cache_backend is not None:
             logger.warning(
-                f"TTS cache of {type(self).__name__}: Pipecat {version('pipecat-ai')} is not as "
+                f"TTS cache of {type(self).__name__}: Pipecat {self._version} is not as "
                 f"the cache needs it: {self._reason}. Nothing is cached; the bot speaks as it does "
                 f"without the cache. Install an older Pipecat, or a newer pipecat-tts-cache."
             )
@@ -69,3 +82,35 @@ class _Uncached:
     async def delete_text(self, text: str) -> int:
         backend = self._tts_cache_backend
         return (await delete_text(backend, text)).entries if backend is not None else 0
+
+    def get_top_misses(self, limit: int = 20) -> list[RankedLine]:
+        check_positive_int("limit", limit)
+        return []
+
+    async def warm(self, lines: Iterable[str | Line], **_: Any) -> Warmed:
+        reasons = (Bypass.PIPECAT_CHANGED.value,)
+        outcomes = (Outcome(line=line, warm=False, reasons=reasons) for line in as_lines(lines))
+        return Warmed(outcomes=tuple(outcomes))
+
+    async def is_warm(self, lines: Iterable[str | Line], **_: Any) -> Warmed:
+        return await self.warm(lines)
+
+    def prefetch(self, lines: Iterable[str | Line], **_: Any) -> None:
+        for _line in as_lines(lines):
+            self._tts_cache_stats.prefetch_dropped += 1
+
+    async def pin(self, *_: Any, **__: Any) -> Pinned:
+        raise UncacheableError(f"nothing is cached on this Pipecat: {self._reason}")
+
+    async def unpin(self, *_: Any, **__: Any) -> bool:
+        raise UncacheableError(f"nothing is cached on this Pipecat: {self._reason}")
+
+    def cache_control(self, **what: Any) -> AbstractContextManager[None]:
+        CacheControl(**what)
+        return nullcontext()
+
+    def guard_values(self, *values: str) -> None:
+        Guard().add(values)
+
+    def forget_guarded_values(self) -> None:
+        """There are none."""
