@@ -111,7 +111,7 @@ async def test_every_service_is_replayed_without_a_network(
         complaint = folder.complaint(recorder)
         if recorder.tape.said[0].bypassed():
             assert f"{HELLO!r}" in complaint
-            assert "the service does not say when a sentence is complete" in complaint
+            assert "It cannot be recorded: " in complaint
         else:
             assert "" == complaint
             assert (spoken, live.heard.words) == (messages, said.heard.words)
@@ -125,6 +125,19 @@ async def test_every_service_is_replayed_without_a_network(
         assert all(repr(line) in complaint for line in (HELLO, WAIT))
         assert asked == len(server.requests)
         assert connections == getattr(server, "connections", 0)
+
+
+async def test_nobody_is_asked_when_a_service_starts(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that asks its provider for a configuration starts without one."""
+    kind, asked = KINDS["NvidiaTTSService"], []
+    monkeypatch.setattr(kind.bare, "_create_synthesis_config", asked.append)
+    async with real_time(), kind.server() as server:
+        tts = kind._create(folder.begin("replay").cached(kind.bare), server, {})
+        async with running(tts, sample_rate=kind.sample_rate, simulate_time=False) as bot:
+            await bot.until_quiet()
+    assert ([], []) == (asked, bot.errors)
 
 
 # Services of a bot's own
@@ -326,3 +339,17 @@ async def test_what_is_prepared_and_not_recorded_fails_a_replay(folder: Folder) 
     assert "" == folder.complaint(recorder)
     await warm(make, [HELLO])
     assert repr(HELLO) in folder.complaint(recorder)
+
+
+async def test_what_a_bot_prepares_is_recorded(folder: Folder) -> None:
+    """A bot that prepares speech while it runs finds it prepared in a replay."""
+    for mode in ("record", "replay"):
+        recorder = folder.begin(mode)
+        async with bot_of(recorder) as bot:
+            tts: Any = bot.service
+            await bot.speak(HELLO)
+            await bot.until_quiet()
+            assert not (await tts.warm([WAIT])).failed
+        assert "" == folder.complaint(recorder)
+        await folder.end(recorder)
+        assert 2 == len(folder.library.recordings)

@@ -123,7 +123,9 @@ class _Recordings:
             tape.write()
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            pytest.fail(f"the recordings in {run.library.root} cannot be written: {reason}", False)
+            pytest.fail(
+                f"the recordings in {run.library.root} cannot be written: {reason}", pytrace=False
+            )
         finally:
             self._tally.recorded += len(run.recorded) - before
             self._tally.used |= run.used
@@ -138,7 +140,9 @@ class _Recordings:
                 library = Library(self._folder)
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                pytest.fail(f"the recordings in {self._folder} cannot be read: {reason}", False)
+                pytest.fail(
+                    f"the recordings in {self._folder} cannot be read: {reason}", pytrace=False
+                )
             self._run = Run(self._mode, library)
         return self._run
 
