@@ -225,6 +225,7 @@ class Strange(MemoryCacheBackend):
         return await super().get(key) and make_utterance()
 
     async def delete(self, key: CacheKey) -> bool:
+        await asyncio.sleep(1)
         self.get = super().get  # type: ignore[method-assign]
         return await super().delete(key)
 
@@ -299,15 +300,34 @@ class Full(MemoryCacheBackend):
         return False
 
 
-@pytest.mark.parametrize(("store", "reason"), [(Lossy, "not there"), (Full, "refused")])
-async def test_a_store_that_keeps_nothing_is_told(
-    store: type[MemoryCacheBackend], reason: str
+@pytest.mark.parametrize(("store", "known"), [(Lossy, 1), (Full, 0)])
+async def test_a_store_that_keeps_nothing_costs_no_speech(
+    store: type[MemoryCacheBackend], known: int
 ) -> None:
-    """The provider is asked once."""
+    """What was spoken is given, and spoken again the next time."""
     make = Company()
     make.store = store()
     async with speech_of(make) as speech:
-        with pytest.raises(SpeechError, match=reason):
+        for _ in range(2):
+            assert "Hello." == heard(await speech.fetch("Hello."))
+            assert known == len(speech)
+    assert 2 == len(make.provider.requests)
+
+
+class Stubborn(Strange):
+    """Gives back something else, and cannot remove it."""
+
+    async def delete(self, key: CacheKey) -> bool:
+        return False
+
+
+async def test_what_cannot_be_used_and_not_removed_is_told() -> None:
+    """It is not paid for again and again."""
+    make = Company()
+    make.store = Stubborn()
+    async with speech_of(make) as speech:
+        await speech.preload(["Hello."])
+        with pytest.raises(SpeechError, match="not there"):
             await speech.fetch("Hello.")
     assert 1 == len(make.provider.requests)
 
@@ -457,6 +477,16 @@ async def test_a_service_is_kept_for_the_next_line_and_closed_when_idle() -> Non
         await speech.fetch(LINES[2])
         assert 2 == len(make.made)
     assert before == asyncio.all_tasks()
+
+
+async def test_each_voice_keeps_its_service() -> None:
+    """While there is room for all of them."""
+    make = Company()
+    async with speech_of(make, concurrency=2) as speech:
+        for text in LINES:
+            for voice in ("anna", "ben"):
+                await speech.fetch(Line(text, {"voice": voice}))
+    assert 2 == len(make.made)
 
 
 async def test_no_more_services_are_open_than_lines_said_at_a_time() -> None:

@@ -40,6 +40,19 @@ _TELLS_NOTHING = {"store_failed", "timeout", "pipeline ended"}
 """Reasons that leave open whether something is there."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What came of a line.
+
+    Parameters:
+        outcome: What became of it.
+        take: What was spoken, if anything was.
+    """
+
+    outcome: Outcome
+    take: Utterance | None = None
+
+
 @dataclass(eq=False, slots=True)
 class _Errand:
     """A line that a service says, or looks for.
@@ -49,7 +62,7 @@ class _Errand:
         waiting: How many wait for it.
     """
 
-    task: asyncio.Task[Outcome]
+    task: asyncio.Task[_Result]
     waiting: int = 0
 
 
@@ -107,7 +120,7 @@ class SpeechCache:
         )
         self._known: dict[Line, CacheKey] = {}
         self._errands: dict[tuple[Line, bool], _Errand] = {}
-        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._tasks: set[asyncio.Task[_Result]] = set()
         self._closed = False
 
     async def fetch(self, line: str | Line) -> Utterance:
@@ -128,19 +141,17 @@ class SpeechCache:
             ValueError: If the service has another store, or is in a pipeline already.
         """
         wanted = _as_line(line)
-        utterance = await self._look_up(wanted)
+        if (utterance := await self._look_up(wanted)) is not None:
+            return utterance
         for _ in range(2):  # what is there and cannot be read is removed, and spoken anew
-            if utterance is not None:
+            result = await self._run(wanted)
+            if result.take is not None:
+                return result.take
+            if not result.outcome.warm:
+                raise SpeechError(result.outcome.reasons)
+            if (utterance := await self._look_up(wanted)) is not None:
                 return utterance
-            outcome = await self._outcome(wanted)
-            if not outcome.warm:
-                raise SpeechError(outcome.reasons)
-            utterance = await self._look_up(wanted)
-            if outcome.spoken:
-                break
-        if utterance is None:
-            raise SpeechError(["not there"])
-        return utterance
+        raise SpeechError(["not there"])
 
     async def preload(
         self,
@@ -164,9 +175,11 @@ class SpeechCache:
             TypeError: As `fetch`.
             ValueError: As `fetch`.
         """
-        return await go_through(
-            lines, self._outcome, concurrency=self._terms.concurrency, progress=progress
-        )
+
+        async def say(line: Line) -> Outcome:
+            return (await self._run(_as_line(line))).outcome
+
+        return await go_through(lines, say, concurrency=self._terms.concurrency, progress=progress)
 
     async def contains(self, line: str | Line) -> bool:
         """Ask the store whether it has a line; nothing is spoken, and nothing counts as used.
@@ -185,7 +198,7 @@ class SpeechCache:
             ValueError: As `fetch`.
         """
         wanted = _as_line(line)
-        outcome = await self._outcome(wanted, speaks=False)
+        outcome = (await self._run(wanted, speaks=False)).outcome
         if _TELLS_NOTHING & set(outcome.reasons):
             raise SpeechError(outcome.reasons)
         return outcome.warm
@@ -242,13 +255,13 @@ class SpeechCache:
             await self._store.written()  # if it is damaged, it is being removed
         return utterance
 
-    async def _outcome(self, line: Line, *, speaks: bool = True) -> Outcome:
+    async def _run(self, line: Line, *, speaks: bool = True) -> _Result:
         """Have a line said or looked for, unless that is under way, and wait for what comes of it.
 
         It is broken off when nobody waits for it any more.
         """
         self._check_open()
-        what = (Line(line.text, line.options), speaks)
+        what = (line, speaks)
         errand = self._errands.get(what) or self._begin(*what)
         errand.waiting += 1
         try:
@@ -270,18 +283,19 @@ class SpeechCache:
         self._errands[line, speaks] = _Errand(task)
         return self._errands[line, speaks]
 
-    async def _say(self, line: Line, *, speaks: bool) -> Outcome:
-        rehearsal = Rehearsal(speaks=speaks, asked=[])
+    async def _say(self, line: Line, *, speaks: bool) -> _Result:
+        rehearsal = Rehearsal(speaks=speaks, asked=[], takes={})
         async with self._studio.booth(line.options) as booth:
             outcome = await say_line(booth, rehearsal, line, self._terms)
         keys = {asked.key for asked in rehearsal.asked or ()}
-        if outcome.warm and len(keys) != 1:
+        if len(keys) > 1:
             outcome = replace(outcome, warm=False, reasons=("several sentences",))
+            return _Result(outcome)
         if outcome.warm:
             (self._known[line],) = keys
         else:
             self._known.pop(line, None)
-        return outcome
+        return _Result(outcome, *(rehearsal.takes or {}).values())
 
     def _make(self, options: Options) -> CacheControls:
         return checked_service(self._factory(**options), self._backend)

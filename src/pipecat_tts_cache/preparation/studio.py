@@ -132,7 +132,6 @@ class Studio:
             guest.left.set()
             with suppress(ValueError):
                 self._waiting.remove(guest)
-            await asyncio.sleep(0)  # who asks for the next booth at once is given this one
 
     async def close(self) -> None:
         """Close all booths. Nobody may be in one, or come for one."""
