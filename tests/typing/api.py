@@ -26,6 +26,7 @@ from pipecat_tts_cache import (
     NotStored,
     ObjectStoreCacheBackend,
     PostgresCacheBackend,
+    Pinned,
     Purged,
     RankedLine,
     RedisCacheBackend,
@@ -39,10 +40,12 @@ from pipecat_tts_cache import (
     delete_text,
     list_entries,
     open_backend,
+    pin,
     purge,
     rank_phrases,
     read_phrases,
     split_sentences,
+    unpin,
 )
 
 
@@ -197,6 +200,21 @@ def lines_to_say(service: TTSCacheMixin) -> list[Line]:
     assert_type(ranked, list[RankedLine])
     assert_type(service.get_top_misses(limit=5), list[RankedLine])
     return [*listed, *ranked, Line("Hello!", {"voice": "anna"})]
+
+
+async def recordings(service: TTSCacheMixin) -> bool:
+    """A recording stands in for a line, of any service or of one that runs."""
+    pinned = await pin(construct_one, "Hello!", "hello.wav", words=[("Hello!", 0.1)], loudness=-23)
+    assert_type(pinned, Pinned)
+    line = Line("Hola!", {"voice": "carla"})
+    words = [Word("Hola!", 0.1)]
+    await service.pin(line, bytes(4800), audio_rate=24_000, words=words, loudness="voice")
+    return await unpin(construct_one, "Hello!", as_turn=True) or await service.unpin(line)
+
+
+def construct_one() -> TTSService:
+    """What pinning takes."""
+    return construct()[0]
 
 
 def misuse() -> None:
