@@ -157,11 +157,13 @@ async def test_the_frames_of_a_turn_are_as_they_were(kind: str) -> None:
 
 
 async def test_all_is_told_before_the_end() -> None:
-    """What was counted just before a pipeline is cancelled leaves no task behind."""
+    """A service that ends has told what was counted just before, and leaves no task behind."""
     tts = CachedInline(cache_backend=MemoryCacheBackend())
     async with running(tts) as bot:
-        await bot.speak(LINE)
-        await bot.until_audio()
+        tts._tts_cache_book.stats.hit(len(LINE), 1.0)
+        await tts._tts_cache_teller.close()
+        assert [True] == [data.hit for data in told(bot)]
+        tts._tts_cache_book.stats.hit(len(LINE), 1.0)
         await bot.cancel()
     assert set() == tts._tts_cache_teller._metrics._pushes
     assert [] == [task for task in asyncio.all_tasks() if "tts_cache_metrics" in task.get_name()]

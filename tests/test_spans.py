@@ -202,3 +202,19 @@ async def test_what_is_heard_from_another_service_is_noted_on_its_turn(
             await asyncio.gather(one.until_quiet(), other.until_quiet())
     found = sorted(notes(span)[:3] for span in speech(spans))
     assert [(False, 0, 1), (True, 1, 0)] == found
+
+
+async def test_a_sentence_is_noted_on_the_span_of_its_own_turn(
+    spans: InMemorySpanExporter,
+) -> None:
+    """Also where it has been heard to its end only when another turn is spoken."""
+    tts = traced("overlapping")(cache_backend=MemoryCacheBackend())
+    async with running(tts):
+        tracer = trace.get_tracer("test")
+        for name in ("own", "other"):
+            tts._tts_spans[name] = {"span": tracer.start_span("tts")}  # type: ignore[attr-defined]
+        tts._tts_cache_teller.spans.context_id = "other"
+        tts._tts_cache_book.stats.hit(5, 1.0, context_id="own")
+        own, other = (tts._tts_spans.pop(name)["span"] for name in ("own", "other"))  # type: ignore[attr-defined]
+    assert (True, 1, 0, 5, 0, None) == notes(own)
+    assert (None,) * 6 == notes(other)

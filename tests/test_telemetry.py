@@ -145,6 +145,16 @@ async def test_what_was_not_stored_is_told_by_reason(told: Told) -> None:
     assert [(COMMON | {"tts_cache.reason": "control"}, 1)] == told.points("tts_cache.bypassed")
 
 
+async def test_what_is_stored_behind_speech_is_told_then(told: Told) -> None:
+    """A write that ends is told when it ends, not with the next sentence."""
+    tts = CachedInline(cache_backend=MemoryCacheBackend())
+    async with running(tts) as bot:
+        await bot.speak(LINE)
+        await bot.until_quiet()
+        await tts._tts_cache_book.written()
+        assert [(COMMON, 1)] == told.points("tts_cache.stored")
+
+
 async def test_a_store_that_fails_is_told(told: Told) -> None:
     """Its errors are counted under the name of its class."""
 

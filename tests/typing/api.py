@@ -6,6 +6,7 @@
 
 """How the public API is used. Never run, only type-checked."""
 
+from decimal import Decimal
 from typing import Any, assert_type
 
 from pipecat.services.cartesia.tts import CartesiaTTSService
@@ -27,12 +28,18 @@ from pipecat_tts_cache import (
     ObjectStoreCacheBackend,
     Pinned,
     PostgresCacheBackend,
+    PriceTable,
     Purged,
     RankedLine,
     RedisCacheBackend,
+    Savings,
+    SavingsLedger,
+    SavingsReport,
     Selection,
+    ServiceModel,
     ServiceProfile,
     TieredCacheBackend,
+    TTSCacheMetricsData,
     TTSCacheMixin,
     Utterance,
     Word,
@@ -44,6 +51,7 @@ from pipecat_tts_cache import (
     purge,
     rank_phrases,
     read_phrases,
+    savings_report,
     split_sentences,
     unpin,
 )
@@ -129,6 +137,9 @@ def construct() -> list[TTSService]:
             cache_store_text=False,
             should_cache=no_digits,
             cache_scope="speak",
+            cache_prices=PriceTable({("CartesiaTTSService", "*"): 30}, currency="USD"),
+            cache_ledger=SavingsLedger(max_namespaces=10),
+            cache_telemetry="namespace",
         ),
         CachedCartesia(api_key="key", should_cache=is_public, cache_secret="secret"),
         CachedOpenAI(bot="support", cache_backend=DictBackend()),
@@ -202,6 +213,21 @@ def lines_to_say(service: TTSCacheMixin) -> list[Line]:
     return [*listed, *ranked, Line("Hello!", {"voice": "anna"})]
 
 
+async def what_is_saved(ledger: SavingsLedger) -> Decimal | None:
+    """Savings are told at the user's prices."""
+    prices = PriceTable.from_file("prices.toml")
+    report: SavingsReport = await savings_report(MemoryCacheBackend(), prices)
+    for model, saved in ledger.report(prices).models.items():
+        assert_type(model, ServiceModel)
+        assert_type(saved, Savings)
+    return report.total.money
+
+
+def told(data: TTSCacheMetricsData) -> float | None:
+    """What Pipecat's observers are told."""
+    return data.lookup_seconds if data.hit else None
+
+
 async def recordings(service: TTSCacheMixin) -> bool:
     """A recording stands in for a line, of any service or of one that runs."""
     pinned = await pin(construct_one, "Hello!", "hello.wav", words=[("Hello!", 0.1)], loudness=-23)
@@ -220,6 +246,7 @@ def construct_one() -> TTSService:
 def misuse() -> None:
     """What a type checker refuses."""
     CachedCartesia(api_key="key", cache_scope="turn")  # type: ignore[arg-type]
+    CachedCartesia(api_key="key", cache_telemetry="all")  # type: ignore[arg-type]
     CachedCartesia(api_key="key", cache_backend={})  # type: ignore[arg-type]
     CachedCartesia(api_key="key", cache_ttl="1h")  # type: ignore[arg-type]
     CachedCartesia(api_key="key", should_cache=len)  # type: ignore[arg-type]
