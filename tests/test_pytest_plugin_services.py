@@ -127,12 +127,17 @@ async def test_every_service_is_replayed_without_a_network(
         assert connections == getattr(server, "connections", 0)
 
 
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [("NvidiaTTSService", "_create_synthesis_config"), ("XTTSService", "start")],
+)
 async def test_nobody_is_asked_when_a_service_starts(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, service: str, method: str
 ) -> None:
-    """A service that asks its provider for a configuration starts without one."""
-    kind, asked = KINDS["NvidiaTTSService"], []
-    monkeypatch.setattr(kind.bare, "_create_synthesis_config", asked.append)
+    """A service that asks its provider for voices, or a configuration, starts without."""
+    kind = next(each for each in KINDS.values() if each.service == service)
+    asked: list[str] = []
+    monkeypatch.setattr(kind.bare, method, lambda *_: asked.append(service))
     async with real_time(), kind.server() as server:
         tts = kind._create(folder.begin("replay").cached(kind.bare), server, {})
         async with running(tts, sample_rate=kind.sample_rate, simulate_time=False) as bot:
