@@ -410,6 +410,36 @@ async def test_when_it_is_switched_off_in_between() -> None:
     assert (0, 3) == await counts(tts)
 
 
+async def test_a_setting_that_equals_nothing() -> None:
+    """What has no key is let go, and no second service after the other is made for it."""
+    settings = TTSSettings(model="scripted", voice="anna", language=None, extra={"mood": object()})
+    tts = make(settings=settings)
+    async with running(tts):
+        tts.prefetch(LINES[:2])
+        await prefetched(tts, 2)
+    assert (0, 2) == await counts(tts)
+    assert [] == tts.provider.requests
+
+
+async def test_a_service_that_makes_its_own_store() -> None:
+    """It shares it with the second one, and follows that."""
+
+    class Own(CACHED_SCRIPTED["inline"]):  # type: ignore[misc]
+        def __init__(self, provider: Provider) -> None:
+            super().__init__(provider, cache_backend=MemoryCacheBackend())
+
+    tts: Any = Own(Provider(speed=1.0))
+    async with running(tts) as bot:
+        tts.prefetch(LINES[:2])
+        await prefetched(tts, 1)
+        await tts.provider.asked(2)
+        await bot.llm_turn(f"{LINES[0]} {LINES[1]}")
+        await bot.until_quiet()
+    stats = await tts.get_cache_stats()
+    assert (2, 1, 0) == (stats["hits"], stats["followed"], stats["misses"])
+    assert LINES[:2] == tts.provider.texts
+
+
 @pytest.mark.parametrize("kind", SCRIPTED_KINDS)
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.EMPTY, Fault.BROKEN])
 async def test_a_line_that_fails_is_let_go(kind: str, fault: Fault) -> None:

@@ -42,6 +42,7 @@ from pipecat_tts_cache import (
     TTSCacheMetricsData,
     TTSCacheMixin,
     Utterance,
+    Warmed,
     Word,
     copy_store,
     delete_text,
@@ -163,6 +164,14 @@ async def switch_and_clear(service: TTSCacheMixin) -> int:
     everything = await service.clear_cache()
     erased = await service.delete_text("Your name is Ada.")
     return everything + erased + await service.clear_cache(namespace="user_123")
+
+
+async def prepare_on_a_running_service(service: TTSCacheMixin) -> list[str]:
+    """Lines are strings, or have settings of their own; what is prefetched is not waited for."""
+    service.prefetch(["One moment.", Line("Un momento.", {"voice": "carla"})], as_turns=True)
+    found: Warmed = await service.is_warm(["One moment."], sample_rate=8000)
+    done: Warmed = await service.warm(found.failed, concurrency=2, refresh=True, line_timeout=10)
+    return done.stored
 
 
 async def use_a_store() -> Utterance | None:

@@ -66,7 +66,7 @@ class Twins:
         self.control = control_in_force(service) if control is None else control
         self.sample_rate = service.sample_rate or sample_rate
         self._service = service
-        self._settings = deepcopy(service._settings.given_fields())
+        self._settings = service._settings.given_fields()
         self._transforms = list(service._text_transforms)
 
     def __call__(self, **settings: Any) -> TTSService:
