@@ -9,22 +9,19 @@
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame
 
 from pipecat_tts_cache import CacheControl, CacheKey, MemoryCacheBackend, Utterance
-from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.single_flight import leads_of
-from pipecat_tts_cache.testing.driver import Bot, running
+from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
-from pipecat_tts_cache.testing.simulation import simulated_time
 from pipecat_tts_cache.testing.view import differences
 from tests.cached_scripted import CACHED_SCRIPTED
+from tests.calls import PACE, Call, asked, calls, heard_once
 from tests.scripted import SCRIPTED
 
 KINDS = [kind for kind in CACHED_SCRIPTED if kind != "endless"]
@@ -32,45 +29,6 @@ WITH_WORDS = ["inline words", "overlapping", "shared clock"]
 LINE = "One moment please while I look."
 WORDS = LINE.split()
 TURN = ["One is here. ", "Two is over there. ", "Three is everywhere."]
-PACE: dict[str, Any] = {"first_audio": 1.0, "speed": 4.0}
-
-
-@dataclass
-class Call:
-    """A bot with a provider of its own, so that its requests can be told from others'."""
-
-    bot: Bot
-    tts: Any
-    provider: Provider
-
-    @property
-    def began(self) -> float:
-        """When the first audio left, in seconds of the pipeline's clock."""
-        return next(c.at for c in self.bot.captured if isinstance(c.frame, TTSAudioRawFrame))
-
-    async def stats(self, *names: str) -> tuple[Any, ...]:
-        told = await self.tts.get_cache_stats()
-        return tuple(told[name] for name in names)
-
-
-@asynccontextmanager
-async def calls(
-    count: int, kind: str, store: CacheBackend | None = None, **options: Any
-) -> AsyncIterator[list[Call]]:
-    """Have several bots on one store, each with a call of its own."""
-    store = store or MemoryCacheBackend()
-    pace = {**PACE, **options.pop("pace", {})}
-    async with simulated_time(), AsyncExitStack() as stack:
-        made = []
-        for _ in range(count):
-            provider = Provider(**pace)
-            tts: Any = CACHED_SCRIPTED[kind](provider, cache_backend=store, **options)
-            bot = await stack.enter_async_context(running(tts, sample_rate=8000))
-            made.append(Call(bot, tts, provider))
-        yield made
-        await asyncio.gather(*(call.bot.until_quiet() for call in made))
-    assert [] == [task for task in asyncio.all_tasks() if "tts_cache_follow" in task.get_name()]
-    assert {} == leads_of(store)._leads
 
 
 async def uncached(kind: str, *lines: str, turn: list[str] | None = None) -> Any:
@@ -84,16 +42,6 @@ async def uncached(kind: str, *lines: str, turn: list[str] | None = None) -> Any
         return await bot.until_quiet(), list(bot.messages), bot
 
 
-def asked(made: list[Call]) -> Counter[str]:
-    return Counter(text for call in made for text in call.provider.texts)
-
-
-def heard_once(call: Call, text: str) -> None:
-    said = call.bot.said()
-    assert text == said.heard.text
-    assert [] == said.heard.flaws
-
-
 # The promise
 
 
@@ -103,7 +51,7 @@ async def test_twenty_cold_calls_make_one_request(kind: str) -> None:
     expected, messages, bot = await uncached(kind, LINE)
     alone = next(c.at for c in bot.captured if isinstance(c.frame, TTSAudioRawFrame))
     async with calls(20, kind) as made:
-        begun = [call.bot.worker and call.tts.get_clock().get_time() / 1e9 for call in made]
+        begun = [call.now for call in made]
         await asyncio.gather(*(call.bot.speak(LINE) for call in made))
         said = await asyncio.gather(*(call.bot.until_quiet() for call in made))
         assert 1 == sum(asked(made).values())
@@ -268,7 +216,7 @@ async def test_nobody_waits_for_a_silent_leader_much_longer_than_usual(kind: str
         first.provider.fail(Fault.SILENT)
         await first.bot.speak(LINE)
         await asyncio.sleep(0.5)
-        asked_at = second.tts.get_clock().get_time() / 1e9
+        asked_at = second.now
         await second.bot.speak(LINE)
         await third.bot.speak(LINE)
         await asyncio.gather(second.bot.until_quiet(), third.bot.until_quiet())

@@ -223,15 +223,15 @@ class Conductor:
             await turn.settle()
 
     async def _speak(self, turn: Turn, text: str) -> None:
-        await self._go_on_with(self.following.take_broken_off())
+        await self.go_on()
         settings = self._host._settings.given_fields() | self._sentence_state()
         rate, control = self._host.sample_rate, self._book.controls.now
         key = await self._book.key(text, settings=settings, sample_rate=rate, control=control)
         if await self._book.skips(key):
             return
         sentence = LiveSentence(turn=turn, text=text, key=key, settings=settings, control=control)
-        utterance = None
-        if key is not None and self.following.lead_for(sentence) is None:
+        utterance, lead = None, self.following.lead_for(sentence)
+        if key is not None and (lead is None or lead.anew):
             utterance = await self._book.find(key, text, control)
         if utterance is None:
             await self._speak_live(sentence)
@@ -245,25 +245,31 @@ class Conductor:
             if await self._follows(sentence):
                 return
             if self.live.flight.has_room:
-                self._book.leading.take(sentence, ahead=self.live.flight.ahead)
+                self._lead_with(sentence)
             await self.live.make_room(sentence)
             if sentence.leading is None and await self._follows(sentence):
                 return  # another has begun with it meanwhile
-            self._book.leading.take(sentence, ahead=self.live.flight.ahead)
+            self._lead_with(sentence)
             self._book.missed(sentence)
             await self._tell("on_tts_cache_miss", sentence)
             await self.live.speak(sentence)
         except BaseException:
             sentence.recording.fail(NotStored.INTERRUPTED)
+            self._book.leading.close(sentence)
             raise
+
+    def _lead_with(self, sentence: LiveSentence) -> None:
+        """Let others follow a sentence."""
+        anew = sentence.control.refresh or self._book.rehearsal is not None
+        self._book.leading.take(sentence, ahead=self.live.flight.ahead, anew=anew)
 
     async def _follows(self, sentence: LiveSentence) -> bool:
         """Have a sentence heard from who speaks it now, if anybody does."""
         lead = self.following.lead_for(sentence)
         if lead is None:
             return False
-        await self._tell("on_tts_cache_hit", sentence)
         if not sentence.placed:
+            await self._tell("on_tts_cache_hit", sentence)
             await self._instead_of_asking()
             sentence.waits_for_text = self._text_comes_first
             await sentence.place()
@@ -277,16 +283,24 @@ class Conductor:
             turn: The turn of which nothing is to follow, or None for all.
         """
         while True:
-            await self._go_on_with(self.following.take_broken_off(turn))
+            await self.go_on(turn)
             if not await self.following.goes_on(turn):
                 return
 
-    async def _go_on_with(self, broken_off: list[LiveSentence]) -> None:
-        """Speak sentences that were heard in part."""
-        for sentence in broken_off:
+    async def go_on(self, turn: Turn | None = None) -> None:
+        """Speak sentences that were heard in part. What goes wrong with one takes no other with it.
+
+        Args:
+            turn: The turn they belong to, or None for all.
+        """
+        while sentence := self.following.take_broken_off(turn):
             for name in self._profile.sentence_state:
                 setattr(self._host, name, copy(sentence.settings[name]))
-            await self._speak_live(sentence)
+            try:
+                await self._speak_live(sentence)
+            except Exception as error:
+                await self._host.push_error(f"Error processing frame: {error}", exception=error)
+                await sentence.turn.finish(sentence)
 
     async def _tell(self, event: str, sentence: LiveSentence) -> None:
         self.replaying = event == "on_tts_cache_hit"

@@ -97,6 +97,8 @@ class LiveSentence(Segment):
         """Whether it has its place in the turn."""
         self.leading: Lead | None = None
         """The lead that it has, if others may follow."""
+        self.leads_followed = 0
+        """How many other services it was heard from."""
         self.feed: Feed | None = None
         """What is heard of it, if that is not what the service gives it, frame by frame."""
 

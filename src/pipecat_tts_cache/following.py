@@ -8,12 +8,14 @@
 
 Its listener hears the leader's recording as it grows. If the leader fails, is interrupted or falls
 silent, the sentence has *broken off*: the service asks for it itself, and passes on what was not
-heard yet. It does so where it speaks all else, one sentence after another: before its next one, or
-else at the end of the turn, which waits for that.
+heard yet. It does so where it speaks all else, between two frames that it processes: a `GoOnFrame`
+says that it is time. The end of a turn waits for that.
 """
 
 import asyncio
+from dataclasses import dataclass
 
+from pipecat.frames.frames import ControlFrame
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.feed import Feed
@@ -21,6 +23,14 @@ from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.single_flight import Lead
 from pipecat_tts_cache.turn import Turn
+
+_MOST_LEADS = 2
+"""From how many others a sentence is heard before it is asked for: each may fail after a while."""
+
+
+@dataclass
+class GoOnFrame(ControlFrame):
+    """Tells the service itself, in its place among the frames, that a sentence has broken off."""
 
 
 class Following:
@@ -49,6 +59,8 @@ class Following:
         """
         if sentence.turn.single or self._book.rehearsal is not None:
             return None
+        if sentence.leads_followed >= _MOST_LEADS:
+            return None
         lead = self._book.leading.find(sentence)
         return None if lead is None or lead.ahead > sentence.turn.before(sentence) else lead
 
@@ -60,6 +72,7 @@ class Following:
             lead: Who speaks it.
         """
         lead.followers += 1
+        sentence.leads_followed += 1
         feed = sentence.hear_from(lead.recording)
         self._host._refresh_audio_context(sentence.turn.context_id)
         work = self._follow(sentence, feed, lead)
@@ -78,18 +91,28 @@ class Following:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return bool(tasks)
 
-    def take_broken_off(self, turn: Turn | None = None) -> list[LiveSentence]:
-        """Take the sentences that have broken off.
+    def take_broken_off(self, turn: Turn | None = None) -> LiveSentence | None:
+        """Take the first sentence that has broken off.
 
         Args:
-            turn: The turn they belong to, or None for all.
+            turn: The turn it belongs to, or None for any.
 
         Returns:
-            The sentences, to be spoken.
+            The sentence, to be spoken, or None if there is none.
         """
-        taken = [each for each in self._broken_off if turn in (None, each.turn)]
-        self._broken_off = [each for each in self._broken_off if each not in taken]
+        taken = next((each for each in self._broken_off if turn in (None, each.turn)), None)
+        if taken is not None:
+            self._broken_off.remove(taken)
         return taken
+
+    async def break_off(self, sentence: LiveSentence) -> None:
+        """Note that a sentence has broken off, and have it spoken as soon as can be.
+
+        Args:
+            sentence: The sentence.
+        """
+        self._broken_off.append(sentence)
+        await self._host.queue_frame(GoOnFrame())
 
     async def drop(self, turn: Turn | None = None) -> None:
         """Follow no more, because nobody listens.
@@ -97,9 +120,16 @@ class Following:
         Args:
             turn: The turn of which nothing is to follow, or None for all.
         """
-        for task in self._under_way(turn):
-            await self._host.cancel_task(task)
-        self.take_broken_off(turn)
+        for sentence in [each for each in self._tasks if turn in (None, each.turn)]:
+            if task := self._tasks.pop(sentence, None):
+                await self._host.cancel_task(task)
+                self._count(sentence)
+        while dropped := self.take_broken_off(turn):
+            self._count(dropped)
+
+    def _count(self, sentence: LiveSentence) -> None:
+        """Count a sentence to which nobody listens any more."""
+        self._book.followed(sentence, sentence.feed.heard if sentence.feed else 0.0)
 
     def _under_way(self, turn: Turn | None) -> list[asyncio.Task[None]]:
         return [task for each, task in self._tasks.items() if turn in (None, each.turn)]
@@ -109,12 +139,12 @@ class Following:
             whole = await self._hear_all(sentence, feed, lead)
         finally:
             lead.followers -= 1
-            del self._tasks[sentence]
+            self._tasks.pop(sentence, None)
         if whole:
-            self._book.followed(sentence, feed.heard)
+            self._book.followed(sentence, lead.recording.seconds)
             await sentence.turn.finish(sentence)
         else:
-            self._broken_off.append(sentence)
+            await self.break_off(sentence)
 
     async def _hear_all(self, sentence: LiveSentence, feed: Feed, lead: Lead) -> bool:
         """Hear a lead to its end, unless it fails."""

@@ -42,17 +42,18 @@ class Leading:
             return None
         return self._leads.find(sentence.key)
 
-    def take(self, sentence: LiveSentence, *, ahead: int) -> None:
+    def take(self, sentence: LiveSentence, *, ahead: int, anew: bool) -> None:
         """Let others follow a sentence that is to be spoken, unless they follow another.
 
         Args:
             sentence: The sentence.
             ahead: How many sentences the provider speaks before it.
+            anew: Whether it is spoken although it may be stored.
         """
         if sentence.key is None or sentence.leading is not None or sentence.control.no_store:
             return
         sentence.leading = self._leads.take(
-            sentence.key, sentence.recording, service=self._service, ahead=ahead
+            sentence.key, sentence.recording, service=self._service, ahead=ahead, anew=anew
         )
 
     def close(self, sentence: LiveSentence) -> None:

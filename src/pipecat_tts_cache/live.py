@@ -100,6 +100,7 @@ class LiveSpeech:
         if open_one := self._to_join(sentence):
             open_one.recording.fail(NotStored.JOINED)
             sentence.recording.fail(NotStored.JOINED)
+            self._book.leading.close(sentence)
             self._book.give_up(sentence, NotStored.JOINED)
             await self._send(open_one, sentence.text)
             return

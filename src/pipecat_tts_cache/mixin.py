@@ -33,6 +33,7 @@ from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.conductor import Conductor
 from pipecat_tts_cache.control import control_of
 from pipecat_tts_cache.controls import CacheControls
+from pipecat_tts_cache.following import GoOnFrame
 from pipecat_tts_cache.needs import classes_below, steps_aside, unmet_needs
 from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
 from pipecat_tts_cache.phrasebook import Phrasebook
@@ -229,6 +230,9 @@ class TTSCacheMixin(CacheControls, TTSService):
             frame: The frame.
             direction: Where it is going.
         """
+        if isinstance(frame, GoOnFrame):
+            await self._tts_cache.go_on()
+            return
         if isinstance(frame, TTSUpdateSettingsFrame) and frame.service in (None, self):
             await self._tts_cache.end_following()
             self._tts_cache_book.note_settings(self._settings.given_fields())

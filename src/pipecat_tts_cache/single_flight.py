@@ -46,6 +46,8 @@ class Lead:
         """How many services hear it."""
         self.ahead = 0
         """How many sentences the provider speaks before it."""
+        self.anew = False
+        """Whether it is spoken anew, so that the store may have what it is to replace."""
         self.over = False
         """Whether all of it has come."""
         self.closed = asyncio.Event()
@@ -121,7 +123,9 @@ class Leads:
         del self._leads[key]
         return None
 
-    def take(self, key: CacheKey, recording: Recording, *, service: str, ahead: int) -> Lead | None:
+    def take(
+        self, key: CacheKey, recording: Recording, *, service: str, ahead: int, anew: bool
+    ) -> Lead | None:
         """Take the lead, unless another has it who is not heard later.
 
         Args:
@@ -129,6 +133,7 @@ class Leads:
             recording: What comes of it.
             service: The name of the service class.
             ahead: How many sentences the provider speaks before it.
+            anew: Whether it is spoken although it may be stored.
 
         Returns:
             The lead, which is to be closed, or None.
@@ -137,7 +142,7 @@ class Leads:
         if known is not None and known.ahead <= ahead:
             return None
         lead = self._leads[key] = Lead(recording, self._times[service].append)
-        lead.ahead = ahead
+        lead.ahead, lead.anew = ahead, anew
         return lead
 
     def close(self, key: CacheKey, lead: Lead) -> None:
