@@ -235,24 +235,30 @@ async def test_what_is_replayed_does_not_break_it_off() -> None:
     assert [LIVE, LINES[0]] == tts.provider.texts
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"cache_scope": "speak"}, {"text_aggregation_mode": TextAggregationMode.TOKEN}],
-    ids=["scope", "tokens"],
-)
-async def test_it_gives_way_to_speech_that_is_not_cached(options: dict[str, Any]) -> None:
-    """That asks the provider, too."""
-    tts = make("inline", Provider(first_audio=1.0), **options)
+@pytest.mark.parametrize("kind", ["inline", "overlapping"])
+async def test_it_gives_way_to_speech_that_is_not_cached(kind: str) -> None:
+    """That asks the provider, too, and it comes back when that has been played."""
+    tts = make(kind, Provider(speed=1.0), cache_scope="speak")
     async with running(tts) as bot:
-        tts._tts_cache_preparation.prefetch([LINES[0]], as_turns=False)
-        if "cache_scope" in options:
-            await tts.provider.asked(1)
-        await bot.llm_turn("Live.")
-        await tts.provider.asked(2 if "cache_scope" in options else 1)
-        await bot.until_quiet()
+        tts.prefetch([LINES[0]])
+        await tts.provider.asked(1)
+        await asyncio.sleep(0.2)
+        await bot.llm_turn(LIVE)
+        await tts.provider.asked(3)
+        live, again = tts.provider.requests[1:]
+        assert (LIVE, True, LINES[0]) == (live.text, live.whole, again.text)
         await prefetched(tts, 1)
-    texts = tts.provider.texts
-    assert ([LINES[0], "Live.", LINES[0]] if "cache_scope" in options else ["Live."]) == texts
+    assert not tts.provider.requests[0].whole
+
+
+async def test_a_service_that_is_sent_tokens_prefetches_nothing() -> None:
+    """It caches nothing, either."""
+    tts = make("inline", text_aggregation_mode=TextAggregationMode.TOKEN)
+    async with running(tts):
+        tts.prefetch(LINES)
+        await prefetched(tts, 3)
+    assert (0, 3) == await counts(tts)
+    assert [] == tts.provider.requests
 
 
 async def test_what_is_broken_off_again_and_again_is_let_go() -> None:
