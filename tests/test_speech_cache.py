@@ -518,7 +518,7 @@ async def test_no_more_services_are_open_than_lines_said_at_a_time() -> None:
         lines = [Line(text, {"voice": voice}) for text in LINES for voice in ("a", "b", "c")]
         fetched = await asyncio.gather(*(speech.fetch(line) for line in lines))
         assert [line.text for line in lines] == [heard(each) for each in fetched]
-        assert 3 == len(make.made)  # who waits for a voice that becomes free goes first
+        assert 4 == len(make.made)  # who waits for a voice that becomes free goes first
         for line in lines[3:]:
             await speech.fetch(Line("Hello.", line.options))
     assert 2 == most
