@@ -127,6 +127,20 @@ async def test_a_sentence_of_a_turn_is_pinned_as_such(kind: str) -> None:
     assert ["Hello there.", "Thank you."] == [text.strip() for text in make.provider.texts]
 
 
+async def test_the_rate_of_the_bot_is_part_of_the_key() -> None:
+    """A recording for a telephone line is heard there."""
+    make = Company()
+    pinned = await pin(make, LINE, TONE, audio_rate=RATE, sample_rate=8_000)
+    assert 8_000 == pinned.utterance.sample_rate
+    assert TONE != await said_live(make)
+    async with running(make(), sample_rate=8_000) as bot:
+        await bot.speak(LINE)
+        said = await bot.until_quiet()
+    assert pinned.utterance.audio == said.contexts[0].audio
+    assert not await unpin(make, LINE, sample_rate=RATE)
+    assert await unpin(make, LINE, sample_rate=8_000)
+
+
 async def test_the_record_says_what_a_live_one_says() -> None:
     """All but the speech, and that it is pinned and kept for ever."""
     make = Company(cache_ttl=60.0, cache_namespace="acme")
