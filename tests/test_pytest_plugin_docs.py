@@ -89,7 +89,7 @@ def test_the_message_that_is_shown_is_the_one_that_is_given(pytester: pytest.Pyt
     for name, ours in [
         ("CartesiaTTSService", "OverlappingService"),
         ("sonic-3", "scripted"),
-        ("/home/ada/bot", str(pytester.path)),
+        ("/srv/bot", str(pytester.path)),
         ("test_bot.py::test_the_bot_asks_for_patience", "test_bot.py::test_it"),
     ]:
         expected = [line.replace(name, ours) for line in expected]

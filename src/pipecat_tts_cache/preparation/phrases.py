@@ -4,13 +4,7 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""Lines to say, read from files: lists of lines, and what a bot said in past calls.
-
-::
-
-    said = split_sentences(read_phrases("calls.jsonl", format="messages"))
-    await warm(make, rank_phrases(said, top=50), as_turns=True)
-"""
+"""Lines to say, read from files: lists of lines, and what a bot said in past calls."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

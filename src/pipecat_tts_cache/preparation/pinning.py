@@ -4,12 +4,7 @@
 # SPDX-License-Identifier: BSD 2-Clause License
 #
 
-"""Recordings that stand in for synthesis.
-
-::
-
-    await pin(make_tts, "Welcome to the Golden Gate Hotel.", "welcome.wav")
-"""
+"""Recordings that stand in for synthesis."""
 
 import asyncio
 import os
