@@ -18,6 +18,7 @@ import pytest
 from pipecat_tts_cache.cli.factory import factory
 from pipecat_tts_cache.testing.driver import running
 from tests.command_line import Said, Shop, disk
+from tests.pipecat_versions import needs_data
 from tests.sounds import sine, write
 
 RATE = 24_000
@@ -194,6 +195,7 @@ def test_what_cannot_be_pinned_is_told(
     assert [] == shop.entries()
 
 
+@needs_data
 def test_in_a_process_of_its_own(shop: Shop) -> None:
     """Pipecat's log stays away from the terminal, and nothing is left open."""
     root = Path(__file__).parent.parent
