@@ -7,7 +7,29 @@
 """What came of trying a service with the cache."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
+
+
+def in_words(value: object) -> str:
+    """Write a value for a finding, as people write it.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Texts in quotation marks, lists with commas, and no other signs of Python.
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_words, cast("Iterable[object]", value))) or "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if value is None:
+        return "nothing"
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.backends.memory import MemoryCacheBackend
 from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.report import in_words
 from pipecat_tts_cache.testing.voice import Heard, listen
 from pipecat_tts_cache.utterance import Utterance
 
@@ -76,7 +77,7 @@ def _misplaced_words(utterance: Utterance, heard: Heard) -> Iterator[str]:
     if any(not 0 <= word.start <= utterance.duration for word in words):
         yield "has words outside its audio"
     if letters("".join(word.text for word in words)) not in letters(heard.text):
-        yield f"tells other words: {[word.text for word in words]}"
+        yield f"tells other words: {in_words([word.text for word in words])}"
     if [letters(word.text) for word in words] == list(map(letters, heard.words)):
         for word, start in zip(words, heard.starts, strict=True):
             if abs(word.start - start) > TOLERANCE:

@@ -21,7 +21,7 @@ from pipecat.services.tts_service import TTSService
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Fault, Provider
-from pipecat_tts_cache.testing.report import Finding, Report
+from pipecat_tts_cache.testing.report import Finding, Report, in_words
 from pipecat_tts_cache.testing.script import SENTENCES, Pause, Script, Speak, Turn, play, texts_of
 from pipecat_tts_cache.testing.shelf import Shelf, letters
 from pipecat_tts_cache.testing.view import Captured, Said, View, differences
@@ -191,9 +191,11 @@ class Trial:
     def _differences(self, expected: _Outcome, actual: _Outcome) -> list[str]:
         found = differences(expected.said, actual.said)
         if expected.messages != actual.messages:
-            found.append(f"committed: expected {expected.messages}, got {actual.messages}")
+            messages = (in_words(each.messages) for each in (expected, actual))
+            found.append("committed: expected {}, got {}".format(*messages))
         if self._voices(expected) != self._voices(actual):
-            found.append(f"voices: expected {self._voices(expected)}, got {self._voices(actual)}")
+            voices = (in_words(self._voices(each)) for each in (expected, actual))
+            found.append("voices: expected {}, got {}".format(*voices))
         usual, used = sum(expected.said.usage), sum(actual.said.usage)
         if used > usual or (used < usual and actual.asked == expected.asked):
             found.append(f"usage: expected {usual} characters, got {used}")
@@ -214,7 +216,8 @@ class Trial:
         if outcome.said.usage:
             self._found(where, f"usage of {sum(outcome.said.usage)} characters is reported")
         if outcome.said.ttfb:
-            self._found(where, f"times to first byte are reported: {outcome.said.ttfb}")
+            times = in_words(outcome.said.ttfb)
+            self._found(where, f"times to first byte are reported, in seconds: {times}")
 
     # What has to hold by itself, unless it does not without a cache either
 
@@ -384,7 +387,9 @@ def _committed_unheard(messages: Sequence[str], words: Sequence[str]) -> list[Pr
     if len(letters("".join(messages))) <= begun:
         return []
     heard_text = " ".join(words)
-    return [Problem("unheard", f"{messages} was committed when {heard_text!r} had been heard")]
+    return [
+        Problem("unheard", f"{in_words(messages)} was committed when {heard_text!r} had been heard")
+    ]
 
 
 def _spread(frames: int, count: int | None) -> list[int]:

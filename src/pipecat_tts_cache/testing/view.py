@@ -9,6 +9,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ from pipecat_tts_cache.testing.pipecat_versions import (
     is_interruptible,
     word_baseline,
 )
+from pipecat_tts_cache.testing.report import in_words
 from pipecat_tts_cache.testing.voice import Heard, listen
 
 NANOSECOND = 1e-9
@@ -80,6 +82,23 @@ class Text:
     segment: int | None
     append_to_context: bool | None
     interruptible: bool
+
+    @property
+    def told(self) -> str:
+        """Its text as a reader writes it."""
+        if isinstance(self.text, str):
+            return in_words(self.text)
+        spoken, remains = self.text
+        return f"{spoken!r} (to come: {remains!r})"
+
+    @property
+    def timeless(self) -> str:
+        """All of it but its time, in words."""
+        rest = [] if self.segment is None else [f"of announcement {self.segment}"]
+        if self.append_to_context is not None:
+            rest.append("for the context" if self.append_to_context else "not for the context")
+        rest += [] if self.interruptible else ["not to be interrupted"]
+        return " ".join([self.told, f"({', '.join(rest)})" if rest else ""]).rstrip()
 
 
 @dataclass
@@ -295,7 +314,9 @@ def differences(expected: View, actual: View, *, tolerance: float = 0.020) -> li
 
 
 def _compare(what: str, expected: object, actual: object) -> list[str]:
-    return [] if expected == actual else [f"{what}: expected {expected!r}, got {actual!r}"]
+    if expected == actual:
+        return []
+    return [f"{what}: expected {in_words(expected)}, got {in_words(actual)}"]
 
 
 def _compare_texts(name: str, expected: Said, actual: Said, tolerance: float) -> list[str]:
@@ -309,11 +330,11 @@ def _compare_texts(name: str, expected: Said, actual: Said, tolerance: float) ->
         ones = [text for text in expected.texts if text.kind == kind]
         others = [text for text in actual.texts if text.kind == kind]
         if not _told_better(expected, actual):
-            found += _compare(f"{name}{kind} texts", _timeless(ones), _timeless(others))
+            found += _compare_in_order(f"{name}{kind}", ones, others)
         heard = actual.heard.starts if len(actual.heard.starts) == len(others) else []
         for one, other, start in zip_longest(ones, others, heard):
             if one and other and not _in_time(one, other, start, tolerance):
-                found.append(f"{name}{kind} {one.text!r} {_when(other)}, not {_when(one)}")
+                found.append(f"{name}{kind} {one.told} {_when(other)}, not {_when(one)}")
     return found + _announced_late(name, actual.texts)
 
 
@@ -323,8 +344,21 @@ def _told_better(expected: Said, actual: Said) -> bool:
     return told == actual.heard.words != usual
 
 
-def _timeless(texts: list[Text]) -> list[tuple[object, ...]]:
-    return [(t.text, t.segment, t.append_to_context, t.interruptible) for t in texts]
+def _compare_in_order(what: str, expected: list[Text], actual: list[Text]) -> list[str]:
+    """Say which texts are missing, too many, or others than they should be."""
+    ones, others = ([text.timeless for text in texts] for texts in (expected, actual))
+    found: list[str] = []
+    for change, i, up_to_i, j, up_to_j in SequenceMatcher(None, ones, others, False).get_opcodes():
+        for one, other in zip_longest(ones[i:up_to_i], others[j:up_to_j]):
+            if change == "equal":
+                continue
+            if other is None:
+                found.append(f"{what} {one} is missing")
+            elif one is None:
+                found.append(f"{what} {other} is too many")
+            else:
+                found.append(f"{what}: expected {one}, got {other}")
+    return found
 
 
 def _when(text: Text) -> str:
@@ -351,4 +385,4 @@ def _announced_late(name: str, texts: list[Text]) -> list[str]:
             for before in texts[:place]
         )
     ]
-    return [f"{name}{text.kind} {text.text!r} comes before its announcement" for text in late]
+    return [f"{name}{text.kind} {text.told} comes before its announcement" for text in late]
