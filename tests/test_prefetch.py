@@ -114,13 +114,13 @@ async def test_lines_of_another_voice() -> None:
     """A line may say that it is said in another voice; one of the voice in force is in that."""
     tts = make()
     async with running(tts) as bot:
-        tts.prefetch(["Hello.", Line("Hello.", {"voice": "ben"})])
+        tts.prefetch([Line("Hello.", {"voice": "ben"}), "Hello."])
         await prefetched(tts, 2)
         await bot.update_settings(voice="carla")
         await bot.until_quiet()
         tts.prefetch(["Hello."])
         await prefetched(tts, 3)
-    assert ["anna", "ben", "carla"] == [each.voice for each in entries(stored_by(tts))]
+    assert ["ben", "anna", "carla"] == [each.voice for each in entries(stored_by(tts))]
 
 
 async def test_cache_control_at_that_moment_is_heeded() -> None:
@@ -298,6 +298,18 @@ async def test_too_many_lines_push_out_the_oldest() -> None:
         await prefetched(tts, 40)
     assert lines[8:] == tts.provider.texts
     assert (32, 8) == await counts(tts)
+
+
+async def test_a_line_that_waits_or_is_said_takes_no_more_room() -> None:
+    """However often it is asked for."""
+    tts = make(provider=Provider(first_audio=1.0))
+    lines = [f"Line number {i} is here." for i in range(33)]
+    async with running(tts):
+        tts.prefetch(lines[:1])
+        await tts.provider.asked(1)
+        tts.prefetch([*lines, *lines])
+        await prefetched(tts, 33)
+    assert (33, 0) == await counts(tts)
 
 
 async def test_before_the_start_lines_wait() -> None:
