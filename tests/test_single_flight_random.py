@@ -37,7 +37,10 @@ SETTLING = 15.0
 """Seconds in which the slowest write has ended."""
 
 FAULTS = [fault for fault in Fault if fault is not Fault.LATE]
-UNINTERRUPTIBLE = hasattr(TTSSpeakFrame("x"), "interruptible")
+pytestmark = pytest.mark.skipif(
+    not hasattr(TTSSpeakFrame("x"), "interruptible"),
+    reason="before, what Pipecat commits of speech without pauses is a matter of chance",
+)
 
 
 @dataclass
@@ -203,7 +206,7 @@ def write_part(random: Random, kind: str, *, calm: bool) -> Part:
         act = Act(after, what, fault=random.choice(FAULTS))
         if what == "speak":
             act.texts = (random.choice(SENTENCES),)
-            act.interruptible = not UNINTERRUPTIBLE or random.random() < 0.7
+            act.interruptible = random.random() < 0.7
         elif what == "turn":
             act.texts = tuple(random.choices(SENTENCES, k=random.randint(1, 4)))
             act.pause = random.choice([0.0, 0.0, 0.5])
