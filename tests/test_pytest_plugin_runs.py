@@ -103,6 +103,17 @@ def test_a_test_that_did_not_run_through_may_need_more(
     assert ALL == lines(folder)
 
 
+def test_a_plugin_may_leave_out_tests(pytester: pytest.Pytester, folder: Path) -> None:
+    """As one does that shares out the tests among several machines."""
+    pytester.makeconftest(
+        "def pytest_collection_modifyitems(config, items):\n"
+        "    config.hook.pytest_deselected(items=[items.pop()])"
+    )
+    outcome = run(pytester, "--tts-cache-clear")
+    outcome.stdout.fnmatch_lines(["*nothing is removed: some tests were deselected"])
+    assert ALL == lines(folder)
+
+
 def test_other_tests_may_be_skipped(pytester: pytest.Pytester, folder: Path) -> None:
     """A test that speaks nothing does not matter."""
     pytester.makepyfile(test_more="import pytest\n@pytest.mark.skip\ndef test_more():\n    pass")

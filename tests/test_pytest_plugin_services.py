@@ -118,8 +118,10 @@ async def test_every_service_is_replayed_without_a_network(
             assert f"{HELLO} {HELLO} {WAIT}".split() == said.heard.words
         folder.library.recordings.clear()
         recorder = folder.begin("replay")
+        began = asyncio.get_running_loop().time()
         said, errors, messages = await speak(recorder, voice=kind.voices[1])
         assert [] == errors
+        assert not kind.simulate_time or asyncio.get_running_loop().time() - began < 1
         assert ([], f"{HELLO} {WAIT}") == (said.heard.words, messages[0])
         complaint = folder.complaint(recorder)
         assert all(repr(line) in complaint for line in (HELLO, WAIT))
@@ -143,6 +145,19 @@ async def test_nobody_is_asked_when_a_service_starts(
         async with running(tts, sample_rate=kind.sample_rate, simulate_time=False) as bot:
             await bot.until_quiet()
     assert ([], []) == (asked, bot.errors)
+
+
+@pytest.mark.parametrize("kind", ["inline", "inline words", "overlapping", "in order"])
+async def test_a_line_that_is_missing_holds_up_nothing(folder: Folder, kind: str) -> None:
+    """There is a moment of silence in its place: nobody waits for an end that does not come."""
+    loop = asyncio.get_running_loop()
+    async with bot_of(folder.begin("replay"), kind) as bot:
+        began = loop.time()
+        for line in (HELLO, WAIT):
+            await bot.speak(line)
+            await bot.until_quiet()
+        assert loop.time() - began < 1
+        assert [HELLO, WAIT] == bot.messages
 
 
 # Services of a bot's own

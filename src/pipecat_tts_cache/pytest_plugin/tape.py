@@ -19,9 +19,7 @@ from typing import Any, ClassVar
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
 from pipecat_tts_cache.errors import CorruptRecordError
 from pipecat_tts_cache.pytest_plugin.library import Library
-from pipecat_tts_cache.utterance import Utterance, Word
-
-_SILENCE_SECONDS = 0.1
+from pipecat_tts_cache.utterance import Utterance
 
 
 class Mode(StrEnum):
@@ -51,7 +49,6 @@ class Said:
         model: Its model, where it has one.
         namespace: Whose it is.
         sample_rate: Of the service, in Hz.
-        tells_words: Whether the service says when which word is spoken.
         bypassed: Tells why speech of the service was not looked up.
         not_stored: Tells why speech of the service was not stored.
         key: Where it was looked up, if it was.
@@ -64,7 +61,6 @@ class Said:
     model: str | None
     namespace: str
     sample_rate: int
-    tells_words: bool
     bypassed: Callable[[], set[str]]
     not_stored: Callable[[], set[str]]
     key: CacheKey | None = None
@@ -149,16 +145,15 @@ class Tape(CacheBackend):
                 self.unwritten[key] = str(error)
 
     async def get(self, key: CacheKey) -> Utterance | None:
-        """Look a line up. One that is missing in a replay is noted, and is a moment of silence."""
+        """Look a line up. One that is missing in a replay is noted."""
         said = _note(key)
         self._run.used.add(key)
         replays = self._run.mode is Mode.REPLAY
         utterance = self._find(key, said, forgotten=replays)
         if utterance is None:
             self.missed.add(key)
-        if utterance is None and replays:
-            self.missing.setdefault(key, said)
-            return _silence(said, key) if said is not None else None
+            if replays:
+                self.missing.setdefault(key, said)
         return utterance
 
     async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
@@ -243,14 +238,3 @@ def _note(key: CacheKey) -> Said | None:
         return None
     said.key = key
     return said
-
-
-def _silence(said: Said, key: CacheKey) -> Utterance:
-    """Stand in for a line, so that a test goes on and tells of all lines that are missing."""
-    texts = said.text.split() if said.tells_words else []
-    return Utterance(
-        audio=bytes(2 * max(1, round(said.sample_rate * _SILENCE_SECONDS))),
-        sample_rate=said.sample_rate,
-        words=tuple(Word(text, 0.0) for text in texts),
-        seal=key.seal,
-    )

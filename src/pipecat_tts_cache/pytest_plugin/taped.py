@@ -125,7 +125,6 @@ class _Taped(TTSCacheMixin):
             model=None if model is None else str(model),
             namespace=book.options.namespace,
             sample_rate=self.sample_rate,
-            tells_words=not self._push_text_frames,
             bypassed=lambda: set(map(str, +book.stats.bypassed)),
             not_stored=lambda: set(map(str, +book.stats.not_stored)),
         )
