@@ -14,12 +14,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import TTSSpeakFrame
 
 from pipecat_tts_cache import MemoryCacheBackend
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.single_flight import leads_of
 from pipecat_tts_cache.testing.driver import Bot, running
+from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.simulation import simulated_time
 from pipecat_tts_cache.testing.view import Said, View, differences
@@ -38,7 +38,7 @@ SETTLING = 15.0
 
 FAULTS = [fault for fault in Fault if fault is not Fault.LATE]
 pytestmark = pytest.mark.skipif(
-    not hasattr(TTSSpeakFrame("x"), "interruptible"),
+    not SPARES_SPEECH,
     reason="before, what Pipecat commits of speech without pauses is a matter of chance",
 )
 
