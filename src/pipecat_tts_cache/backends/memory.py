@@ -23,6 +23,8 @@ from pipecat_tts_cache.backends.eviction import (
     must_stay,
     priority,
 )
+from pipecat_tts_cache.backends.names import check_namespace
+from pipecat_tts_cache.backends.wall_clock import check_clock
 from pipecat_tts_cache.checks import check_choice, check_positive_int, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.utterance import Utterance
@@ -92,14 +94,14 @@ class MemoryCacheBackend(CacheBackend):
             wall_clock: Tells the time in seconds since the Unix epoch, for `entries`.
 
         Raises:
-            TypeError: If a bound is no int.
+            TypeError: If a bound is no int, or a clock no function.
             ValueError: If a bound is not above zero, or there is no such eviction.
         """
         self._max_size = check_positive_int("max_size", max_size)
         self._max_bytes = check_positive_int("max_bytes", max_bytes)
         self._eviction: Eviction = check_choice("eviction", eviction, Eviction)
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._clock = check_clock("clock", clock)
+        self._wall_clock = check_clock("wall_clock", wall_clock)
         self._kept: dict[CacheKey, _Kept] = {}
         self._namespaces: dict[str, dict[CacheKey, None]] = {}
         self._queue: EvictionQueue[CacheKey] = EvictionQueue(self._rank)
@@ -212,7 +214,11 @@ class MemoryCacheBackend(CacheBackend):
 
         Returns:
             How many were removed, not counting those that had expired.
+
+        Raises:
+            TypeError: If the namespace is neither a string nor None.
         """
+        check_namespace(namespace)
         self._drop_expired()
         self._gone.forget(lambda key: namespace in (None, key.namespace))
         keys = self._kept if namespace is None else self._namespaces.get(namespace, ())

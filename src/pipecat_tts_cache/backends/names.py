@@ -14,6 +14,21 @@ _MAX_NAME = 160
 _UPPER_CASE = re.compile(r"%[0-9A-F]{2}|[A-Z.]")
 
 
+def check_namespace(namespace: object) -> str | None:
+    """Check what a user takes for a namespace.
+
+    Args:
+        namespace: Any string, or None for all namespaces.
+
+    Returns:
+        The namespace, or None.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    return None if namespace is None else _checked(namespace)
+
+
 def encode_namespace(namespace: str) -> str:
     """Turn a namespace into a name that holds nothing but letters, digits and ``_.-~%``.
 
@@ -22,8 +37,11 @@ def encode_namespace(namespace: str) -> str:
 
     Returns:
         Its encoded name. Two namespaces never share one.
+
+    Raises:
+        TypeError: If it is no string.
     """
-    return quote(namespace, safe="", errors="surrogatepass")
+    return quote(_checked(namespace), safe="", errors="surrogatepass")
 
 
 def decode_namespace(name: str) -> str:
@@ -57,6 +75,12 @@ def file_name(namespace: str) -> str:
     if len(name) > _MAX_NAME:
         return "~" + sha256(namespace.encode(errors="surrogatepass")).hexdigest()
     return name
+
+
+def _checked(namespace: object) -> str:
+    if not isinstance(namespace, str):
+        raise TypeError(f"namespace must be a string, not {type(namespace).__name__}")
+    return namespace
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -14,24 +14,46 @@ delete what has expired and to shorten a time to live, waits until the clock has
 from collections.abc import Callable
 from threading import Lock
 
+Clock = Callable[[], float]
 JUMP = 60.0
 """Seconds by which the wall clock may differ from the time that passed: it is being adjusted."""
 SETTLED = 300.0
 """Seconds without a jump after which the wall clock is believed."""
 
 
+def check_clock(name: str, clock: Clock) -> Clock:
+    """Check what a user takes for a clock.
+
+    Args:
+        name: What it is called, for the message.
+        clock: Tells the time in seconds.
+
+    Returns:
+        The clock.
+
+    Raises:
+        TypeError: If it cannot be called.
+    """
+    if not callable(clock):
+        raise TypeError(f"{name} must be a function, not {type(clock).__name__}")
+    return clock
+
+
 class WatchedClock:
     """A wall clock that is watched."""
 
-    def __init__(self, wall_clock: Callable[[], float], clock: Callable[[], float]) -> None:
+    def __init__(self, wall_clock: Clock, clock: Clock) -> None:
         """Start to watch.
 
         Args:
             wall_clock: Tells the time in seconds since the Unix epoch.
             clock: Tells the time in seconds since any moment, and never jumps.
+
+        Raises:
+            TypeError: If one of them cannot be called.
         """
-        self._wall_clock = wall_clock
-        self._clock = clock
+        self._wall_clock = check_clock("wall_clock", wall_clock)
+        self._clock = check_clock("clock", clock)
         self._lock = Lock()
         self._seen = (wall_clock(), clock())
         self._began = self._seen[1]

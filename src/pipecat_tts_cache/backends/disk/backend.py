@@ -21,6 +21,7 @@ from pipecat_tts_cache.backends.disk.reads import Found, Place, find, is_there, 
 from pipecat_tts_cache.backends.disk.worker import DiskWorker, Tally, TooSlowError, Work
 from pipecat_tts_cache.backends.disk.writes import DiskWriter, room
 from pipecat_tts_cache.backends.eviction import Eviction
+from pipecat_tts_cache.backends.names import check_namespace
 from pipecat_tts_cache.backends.records import read_record, write_record
 from pipecat_tts_cache.backends.wall_clock import WatchedClock
 from pipecat_tts_cache.checks import check_choice, check_positive_int, check_seconds, check_ttl
@@ -214,11 +215,13 @@ class DiskCacheBackend(CacheBackend):
 
         Raises:
             BackendError: If the disk fails or takes longer than `write_timeout` for a batch.
+            TypeError: If the namespace is neither a string nor None.
         """
         removed, last, more = 0, None, True
+        checked = check_namespace(namespace)
         while more:
             count, last = await self._write(
-                partial(self._tables.clear_some, namespace=namespace, last=last)
+                partial(self._tables.clear_some, namespace=checked, last=last)
             )
             removed += count
             more = last is not None

@@ -23,6 +23,7 @@ from pipecat_tts_cache.backends.postgres.schema import DEFAULT_TABLE, Tables, sc
 from pipecat_tts_cache.backends.postgres.server import PostgresServer, own_connections
 from pipecat_tts_cache.backends.postgres.uses import Uses
 from pipecat_tts_cache.backends.records import read_record, write_record
+from pipecat_tts_cache.backends.wall_clock import check_clock
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.checks import check_choice, check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.codec import Codec
@@ -128,7 +129,7 @@ class PostgresCacheBackend(CacheBackend):
         )
         breaker = breaker or CircuitBreaker()
         self._server = PostgresServer(name, connect, pool=pool, tables=tables, breaker=breaker)
-        self._wall_clock = wall_clock
+        self._wall_clock = check_clock("wall_clock", wall_clock)
         self._uses = Uses(self._tell)
         self._written: list[CacheKey] = []
         self._hits = 0

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from pipecat_tts_cache.backends.entry import CacheKey, Entry
+from pipecat_tts_cache.backends.names import check_namespace
 from pipecat_tts_cache.backends.postgres.queries import COLUMNS
 from pipecat_tts_cache.backends.postgres.text import from_column, to_column
 
@@ -43,8 +44,12 @@ def start_of(namespace: str | None) -> tuple[bytes, str]:
 
     Returns:
         "namespace_id" and "digest".
+
+    Raises:
+        TypeError: If the namespace is neither a string nor None.
     """
-    return (b"", "") if namespace is None else place_of(CacheKey(namespace, ""))
+    checked = check_namespace(namespace)
+    return (b"", "") if checked is None else place_of(CacheKey(checked, ""))
 
 
 def write_row(entry: Entry, record: bytes) -> list[Any]:

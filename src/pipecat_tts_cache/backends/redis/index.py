@@ -38,6 +38,7 @@ from pipecat_tts_cache.backends.names import encode_namespace
 from pipecat_tts_cache.backends.redis.client import is_cluster
 from pipecat_tts_cache.backends.redis.commands import Command, run, run_at_once, run_in_order
 from pipecat_tts_cache.backends.redis.news import NewsChannel
+from pipecat_tts_cache.backends.wall_clock import check_clock
 from pipecat_tts_cache.utterance import PINNED_MARK, PINNED_START, PINNED_STOP, is_pinned
 
 BATCH = 256
@@ -72,10 +73,13 @@ class RedisIndex:
             prefix: What all keys begin with.
             wall_clock: Tells the time in seconds since the Unix epoch.
             on_unheard: Called with what a server says that does not pass on what is told.
+
+        Raises:
+            TypeError: If the clock is no function.
         """
         self._prefix = prefix.encode(errors="surrogatepass")
         self._names = self._prefix + b"n"
-        self._wall_clock = wall_clock
+        self._wall_clock = check_clock("wall_clock", wall_clock)
         self._on_unheard = on_unheard
         self.news = NewsChannel(self._prefix)
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey, Entry
+from pipecat_tts_cache.backends.names import check_namespace
 from pipecat_tts_cache.backends.tiered.copies import Copies, Reading, Scope
 from pipecat_tts_cache.backends.tiered.level import (
     CacheLevel,
@@ -25,6 +26,7 @@ from pipecat_tts_cache.backends.tiered.level import (
 )
 from pipecat_tts_cache.backends.tiered.listing import held_by, list_once
 from pipecat_tts_cache.backends.tiered.writes import settle
+from pipecat_tts_cache.backends.wall_clock import check_clock
 from pipecat_tts_cache.checks import MAX_SECONDS, check_positive_int, check_seconds, check_ttl
 from pipecat_tts_cache.clock import monotonic
 from pipecat_tts_cache.errors import BackendError
@@ -89,7 +91,7 @@ class TieredCacheBackend(CacheBackend):
         if not isinstance(close_levels, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"close_levels must be a bool, not {type(close_levels).__name__}")
         self._close_levels = close_levels
-        self._wall_clock = wall_clock
+        self._wall_clock = check_clock("wall_clock", wall_clock)
         self._patience = Patience()
         self._copies = Copies(check_positive_int("max_copies", max_copies))
         self._levels = [
@@ -219,7 +221,8 @@ class TieredCacheBackend(CacheBackend):
         Raises:
             BackendError: If a level failed, so that some may still be there. The others are clear.
         """
-        return max(await self._remove([(namespace, None)], "clear", namespace, at_length=True))
+        everything = [(check_namespace(namespace), None)]
+        return max(await self._remove(everything, "clear", namespace, at_length=True))
 
     async def exists(self, key: CacheKey) -> bool:
         """Tell whether an utterance is kept in a level, without counting as a use of it.
