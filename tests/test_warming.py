@@ -269,6 +269,34 @@ async def test_a_line_that_hangs_is_given_up() -> None:
     assert LINES[1:] == done.stored
 
 
+async def test_a_voice_that_hangs_is_given_up() -> None:
+    """After three time-outs in a row the rest of its lines cost no more time; others go on."""
+    make = Company("inline")
+    loop = asyncio.get_running_loop()
+    texts = [f"Line number {i} is here." for i in range(8)]
+    for text in (*texts[:2], *texts[3:]):
+        make.provider.fail(Fault.SILENT, text=text, seconds=1000)
+    lines = [*texts, *(Line(text, {"voice": "ben"}) for text in LINES)]
+    began = loop.time()
+    done = await warm(make, lines, concurrency=1, line_timeout=60)
+    assert 300 <= loop.time() - began < 400
+    assert [texts[2], *LINES] == done.stored
+    assert 5 * [("timeout",)] + 2 * [("given up",)] == list(done.failed.values())
+
+
+async def test_two_voices_of_a_text_fail_on_their_own() -> None:
+    """Each is told, and the text with the reasons of both."""
+    make = Company()
+    refused = {"should_cache": lambda _: False}
+    lines = [Line("Hello.", {"voice": "ben", **refused}), Line("Hello.", {"cache_enabled": False})]
+    done = await warm(make, [*lines, "Hello."])
+    assert [(lines[0], ("should_cache",)), (lines[1], ("disabled",))] == [
+        (each.line, each.reasons) for each in done.failures
+    ]
+    assert {"Hello.": ("should_cache", "disabled")} == done.failed
+    assert ["Hello."] == done.stored
+
+
 async def test_a_pipeline_that_ends_is_given_up_at_once() -> None:
     """The line is told, and the next one gets a service of its own."""
     make = Company()

@@ -37,7 +37,8 @@ class Outcome:
         warm: Whether all of it is in the store by now.
         spoken: Whether the provider was asked for any of it.
         reasons: Why some of it is not in the store, as in `NotStored` and `Bypass`; or "timeout",
-            "pipeline ended", "nothing to say", "not there".
+            "given up" (others of the voice had timed out), "pipeline ended", "nothing to say", "not
+            there".
     """
 
     line: Line
@@ -68,5 +69,13 @@ class Warmed:
 
     @property
     def failed(self) -> dict[str, tuple[str, ...]]:
-        """The texts that are not in the store, with the reasons."""
-        return {each.line.text: each.reasons for each in self.outcomes if not each.warm}
+        """The texts that are not in the store, with the reasons of all voices: see `failures`."""
+        reasons: dict[str, dict[str, None]] = {}
+        for each in self.failures:
+            reasons.setdefault(each.line.text, {}).update(dict.fromkeys(each.reasons))
+        return {text: tuple(of_text) for text, of_text in reasons.items()}
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """What came of the lines that are not in the store, one for each voice of a text."""
+        return [each for each in self.outcomes if not each.warm]

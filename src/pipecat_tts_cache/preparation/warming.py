@@ -31,6 +31,9 @@ __all__ = ["Line", "Outcome", "ServiceFactory", "Warmed", "is_warm", "warm"]
 
 ServiceFactory = Callable[..., TTSService]
 _IDLE_SECONDS = 1.0
+_MOST_TIMEOUTS = 3
+"""In a row; then a voice is given up, as each costs the time that a line may take."""
+_TIMEOUT = "timeout"
 
 Progress = Callable[[int, int, Outcome], None]
 
@@ -194,9 +197,9 @@ async def go_through(
         while groups:
             group = groups[0]
             groups.rotate(-1)  # so that voices are shared out among the workers
-            while group:
-                number, line = group.popleft()
-                note(number, await say(line))
+            while group.lines:
+                number, line = group.lines.popleft()
+                note(number, _given_up(line) if group.is_silent else await group.say(line, say))
             if group in groups:
                 groups.remove(group)
 
@@ -210,7 +213,32 @@ async def go_through(
     return Warmed(outcomes=tuple(outcomes[number] for number in sorted(outcomes)))
 
 
-_Group = deque[tuple[int, Line]]
+@dataclass(eq=False, slots=True)
+class _Group:
+    """Lines of one voice.
+
+    Parameters:
+        lines: Those that are left, with their numbers.
+        timeouts: How many have timed out in a row.
+    """
+
+    lines: deque[tuple[int, Line]]
+    timeouts: int = 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is no use to go on."""
+        return self.timeouts >= _MOST_TIMEOUTS
+
+    async def say(self, line: Line, say: Callable[[Line], Awaitable[Outcome]]) -> Outcome:
+        """Say a line, and note whether it has timed out."""
+        outcome = await say(line)
+        self.timeouts = self.timeouts + 1 if outcome.reasons == (_TIMEOUT,) else 0
+        return outcome
+
+
+def _given_up(line: Line) -> Outcome:
+    return Outcome(line=line, warm=False, reasons=("given up",))
 
 
 async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms) -> Outcome:
@@ -234,7 +262,7 @@ async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms)
         await booth.voice.say(line.text, as_turn=terms.as_turns, patience=terms.line_timeout)
         await book.written()
     except TimeoutError:
-        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("timeout",))
+        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=(_TIMEOUT,))
     except PipelineEndedError:
         return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("pipeline ended",))
     after = Standing.of(rehearsal, book.stats)
@@ -290,4 +318,5 @@ def _sorted_out(lines: Iterable[str | Line]) -> tuple[list[Line], deque[_Group]]
         if made.text not in group:
             group[made.text] = (len(wanted), made)
             wanted.append(made)
-    return wanted, deque(deque(group.values()) for alike in known.values() for _, group in alike)
+    each = (group.values() for alike in known.values() for _, group in alike)
+    return wanted, deque(_Group(deque(group)) for group in each)
