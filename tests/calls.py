@@ -17,7 +17,7 @@ from pipecat.frames.frames import TTSAudioRawFrame
 
 from pipecat_tts_cache import MemoryCacheBackend
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.single_flight import leads_of
+from pipecat_tts_cache.speaking.single_flight import leads_of
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
 from pipecat_tts_cache.testing.simulation import simulated_time

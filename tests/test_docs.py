@@ -42,7 +42,7 @@ from pipecat_tts_cache import (
 from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.exports.store import export_store
 from pipecat_tts_cache.pipecat_compat import TESTED
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.eventually import eventually
 from tests.pipecat_services import importable

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStartedFrame
 
-from pipecat_tts_cache.feed import Feed
-from pipecat_tts_cache.recording import Recording
+from pipecat_tts_cache.speaking.feed import Feed
+from pipecat_tts_cache.speaking.recording import Recording
 from pipecat_tts_cache.testing.voice import listen, speak
 from pipecat_tts_cache.utterance import Word
 

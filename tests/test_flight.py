@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import NotStored, ServiceProfile
-from pipecat_tts_cache.flight import Flight, LiveSentence
-from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
+from pipecat_tts_cache.speaking.flight import Flight, LiveSentence
+from pipecat_tts_cache.speaking.turn import Item, Mark, Segment, Turn
 from tests.clock import Clock
 
 WITH_IDS = ServiceProfile(inline=False, in_flight=3)

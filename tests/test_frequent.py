@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipecat_tts_cache.frequent import Frequent
+from pipecat_tts_cache.statistics.frequent import Frequent
 
 CAPACITY = 4
 

@@ -17,8 +17,8 @@ from pipecat.services.tts_service import TTSService, WebsocketTTSService
 
 from pipecat_tts_cache import MemoryCacheBackend, TTSCacheMixin
 from pipecat_tts_cache.errors import CacheError
-from pipecat_tts_cache.prices import PriceTable
-from pipecat_tts_cache.savings import SavingsLedger
+from pipecat_tts_cache.statistics.prices import PriceTable
+from pipecat_tts_cache.statistics.savings import SavingsLedger
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
 from pipecat_tts_cache.testing.view import View, differences

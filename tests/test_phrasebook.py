@@ -16,13 +16,13 @@ import pytest
 from pipecat.services.openai.tts import OpenAITTSService
 
 from pipecat_tts_cache import Bypass, CacheKey, MemoryCacheBackend, NotStored, Utterance, Word
-from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.key import digest_text, written
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.request import RequestReader
 from pipecat_tts_cache.services import UNLISTED, ServiceProfile
-from pipecat_tts_cache.turn import Item, Mark, Turn
+from pipecat_tts_cache.speaking.flight import LiveSentence
+from pipecat_tts_cache.speaking.turn import Item, Mark, Turn
 from tests.stored import entries
 
 SETTINGS = {"voice": "anna", "model": 3, "language": "en"}

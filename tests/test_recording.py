@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import NotStored, Utterance, Word
-from pipecat_tts_cache.recording import Recording
+from pipecat_tts_cache.speaking.recording import Recording
 
 RATE = 8000
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache import CacheControl, MemoryCacheBackend, is_warm, warm
-from pipecat_tts_cache.repeated_misses import RepeatedMisses, misses_on
+from pipecat_tts_cache.statistics.repeated_misses import RepeatedMisses, misses_on
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.simulation import simulated_time

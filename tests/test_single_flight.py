@@ -16,7 +16,7 @@ import pytest
 from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame
 
 from pipecat_tts_cache import CacheControl, CacheKey, MemoryCacheBackend, Utterance
-from pipecat_tts_cache.single_flight import leads_of
+from pipecat_tts_cache.speaking.single_flight import leads_of
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.view import differences

@@ -17,7 +17,7 @@ import pytest
 
 from pipecat_tts_cache import MemoryCacheBackend
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.single_flight import leads_of
+from pipecat_tts_cache.speaking.single_flight import leads_of
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
 from pipecat_tts_cache.testing.provider import Fault, Provider

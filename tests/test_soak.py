@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pipecat_tts_cache import CacheKey
-from pipecat_tts_cache.conductor import Conductor
-from pipecat_tts_cache.live import LiveSpeech
 from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.speaking.conductor import Conductor
+from pipecat_tts_cache.speaking.live import LiveSpeech
 from tests.cached_scripted import CACHED_SCRIPTED
 from tests.pipecat_versions import as_now
 from tests.soak import Soak

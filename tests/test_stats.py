@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import Bypass, MemoryCacheBackend, NotStored, TTSCacheMixin
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.testing.driver import running
 from tests.cached_scripted import CachedInline
 

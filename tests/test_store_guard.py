@@ -26,7 +26,7 @@ from pipecat_tts_cache import (
 )
 from pipecat_tts_cache import store as guard
 from pipecat_tts_cache.breaker import CircuitBreaker
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.store import Store
 from pipecat_tts_cache.testing.simulation import simulated_time
 

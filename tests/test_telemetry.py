@@ -24,10 +24,10 @@ from pipecat_tts_cache import (
     NotStored,
     TTSCacheMixin,
     Utterance,
-    telemetry,
     warm,
 )
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics import telemetry
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault
 from tests.cached_scripted import CachedInline

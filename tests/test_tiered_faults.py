@@ -14,7 +14,7 @@ import pytest
 
 from pipecat_tts_cache.backends import CacheKey, CacheLevel, MemoryCacheBackend, TieredCacheBackend
 from pipecat_tts_cache.errors import BackendError, BackendUnavailableError
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.store import Store
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from tests.levels import Obedient, idle

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipecat.frames.frames import Frame, TextFrame, TTSAudioRawFrame
 
+from pipecat_tts_cache.speaking.turn import Item, Mark, Segment, Turn
 from pipecat_tts_cache.testing.simulation import simulated_time
-from pipecat_tts_cache.turn import Item, Mark, Segment, Turn
 from pipecat_tts_cache.utterance import Word
 
 RATE = 8000

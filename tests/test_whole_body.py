@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_tts_cache import MemoryCacheBackend
+from pipecat_tts_cache.speaking.whole_body import Body, read_along
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault
-from pipecat_tts_cache.whole_body import Body, read_along
 from tests.cached import KINDS
 from tests.providers.timed_http import InworldSyncServer
 from tests.stored import check_store

@@ -43,16 +43,16 @@ from pipecat_tts_cache.near_misses import NearMiss, NearMisses, Spelling, find_n
 from pipecat_tts_cache.preparation.lines import Line, RankedLine, rank_phrases
 from pipecat_tts_cache.preparation.outcomes import Pinned
 from pipecat_tts_cache.preparation.phrases import read_phrases
-from pipecat_tts_cache.prices import PriceTable
-from pipecat_tts_cache.savings import (
+from pipecat_tts_cache.services import ServiceProfile
+from pipecat_tts_cache.statistics.prices import PriceTable
+from pipecat_tts_cache.statistics.savings import (
     Savings,
     SavingsLedger,
     SavingsReport,
     ServiceModel,
     savings_report,
 )
-from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.stats import Bypass, NotStored
+from pipecat_tts_cache.statistics.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance, Word
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
         open_backend,
     )
     from pipecat_tts_cache.exports.store import Exported, Imported, Note, export_store, import_store
-    from pipecat_tts_cache.metrics import TTSCacheMetricsData
     from pipecat_tts_cache.mixin import TTSCacheMixin
     from pipecat_tts_cache.preparation.pinning import pin, unpin
     from pipecat_tts_cache.preparation.sentences import split_sentences
@@ -74,11 +73,12 @@ if TYPE_CHECKING:
     from pipecat_tts_cache.preparation.warming import Outcome, Warmed, is_warm, warm
     from pipecat_tts_cache.sound.loading import load_audio_file
     from pipecat_tts_cache.sound.saving import save_audio_file
+    from pipecat_tts_cache.statistics.metrics import TTSCacheMetricsData
 
 _HEAVY = {
     "sound.loading": ("load_audio_file",),
     "sound.saving": ("save_audio_file",),
-    "metrics": ("TTSCacheMetricsData",),
+    "statistics.metrics": ("TTSCacheMetricsData",),
     "exports.store": ("Exported", "Imported", "Note", "export_store", "import_store"),
     "preparation.sentences": ("split_sentences",),
     "preparation.pinning": ("pin", "unpin"),

@@ -30,10 +30,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.conductor import Conductor
 from pipecat_tts_cache.control import control_of
 from pipecat_tts_cache.controls import CacheControls
-from pipecat_tts_cache.following import GoOnFrame
 from pipecat_tts_cache.needs import classes_below, steps_aside, unmet_needs
 from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
 from pipecat_tts_cache.phrasebook import Phrasebook
@@ -44,13 +42,15 @@ from pipecat_tts_cache.pipecat_compat import (
 )
 from pipecat_tts_cache.preparation.arguments import Arguments
 from pipecat_tts_cache.preparation.running import Preparation
-from pipecat_tts_cache.prices import PriceTable
 from pipecat_tts_cache.request import RequestReader
-from pipecat_tts_cache.savings import SavingsLedger
 from pipecat_tts_cache.services import profile_of
-from pipecat_tts_cache.stats import NotStored
-from pipecat_tts_cache.telemetry import Telemetry
-from pipecat_tts_cache.telling import Teller
+from pipecat_tts_cache.speaking.conductor import Conductor
+from pipecat_tts_cache.speaking.following import GoOnFrame
+from pipecat_tts_cache.statistics.prices import PriceTable
+from pipecat_tts_cache.statistics.savings import SavingsLedger
+from pipecat_tts_cache.statistics.stats import NotStored
+from pipecat_tts_cache.statistics.telemetry import Telemetry
+from pipecat_tts_cache.statistics.telling import Teller
 
 
 @steps_aside

@@ -20,7 +20,7 @@ from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.pipecat_compat import MISSING, WebsocketService, WordTimestamp, tells_ends
 from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.stats import Bypass
+from pipecat_tts_cache.statistics.stats import Bypass
 
 _Mixin = TypeVar("_Mixin", bound=type)
 

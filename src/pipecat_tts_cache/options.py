@@ -15,9 +15,9 @@ from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.checks import check_choice, check_seconds
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.key import Written, is_secret_name, written
-from pipecat_tts_cache.prices import PriceTable
-from pipecat_tts_cache.savings import SavingsLedger
-from pipecat_tts_cache.telemetry import Telemetry
+from pipecat_tts_cache.statistics.prices import PriceTable
+from pipecat_tts_cache.statistics.savings import SavingsLedger
+from pipecat_tts_cache.statistics.telemetry import Telemetry
 
 Scope = Literal["all", "speak"]
 ShouldCache = Callable[[str], bool | Awaitable[bool]]

@@ -21,15 +21,15 @@ from pipecat_tts_cache import key as keys
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
 from pipecat_tts_cache.control import AS_USUAL, CacheControl, Controls
 from pipecat_tts_cache.errors import UncacheableError
-from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.guard import Guard
-from pipecat_tts_cache.leading import Leading
 from pipecat_tts_cache.options import CacheOptions
 from pipecat_tts_cache.pipecat_compat import TESTED, pipecat_version
 from pipecat_tts_cache.preparation.lines import RankedLine
 from pipecat_tts_cache.preparation.rehearsal import Asked, Rehearsal
 from pipecat_tts_cache.request import RequestReader
-from pipecat_tts_cache.stats import Bypass, CacheStats, NotStored
+from pipecat_tts_cache.speaking.flight import LiveSentence
+from pipecat_tts_cache.speaking.leading import Leading
+from pipecat_tts_cache.statistics.stats import Bypass, CacheStats, NotStored
 from pipecat_tts_cache.store import Store
 from pipecat_tts_cache.utterance import Utterance
 

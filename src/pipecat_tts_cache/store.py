@@ -23,8 +23,8 @@ from pipecat_tts_cache.breaker import CircuitBreaker
 from pipecat_tts_cache.errors import BackendUnavailableError
 from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.patience import Patience
-from pipecat_tts_cache.repeated_misses import misses_on
-from pipecat_tts_cache.stats import CacheStats, NotStored
+from pipecat_tts_cache.statistics.repeated_misses import misses_on
+from pipecat_tts_cache.statistics.stats import CacheStats, NotStored
 from pipecat_tts_cache.utterance import Utterance
 
 _MAX_PENDING_WRITES = 64

@@ -24,7 +24,7 @@ from pipecat_tts_cache.inventory import delete_text
 from pipecat_tts_cache.options import checked_options
 from pipecat_tts_cache.preparation.lines import Line, RankedLine, as_lines
 from pipecat_tts_cache.preparation.outcomes import Outcome, Pinned, Warmed
-from pipecat_tts_cache.stats import Bypass, CacheStats
+from pipecat_tts_cache.statistics.stats import Bypass, CacheStats
 
 
 @cache

@@ -17,8 +17,8 @@ from pipecat_tts_cache.cli.ending import ExitCode, Stop, ending, with_store
 from pipecat_tts_cache.cli.options import Filters, Json, Store, takes_filters
 from pipecat_tts_cache.cli.output import Column, Table, note, waiting, write_json
 from pipecat_tts_cache.cli.words import many
-from pipecat_tts_cache.prices import PriceTable
-from pipecat_tts_cache.savings import Savings, SavingsReport, savings_report
+from pipecat_tts_cache.statistics.prices import PriceTable
+from pipecat_tts_cache.statistics.savings import Savings, SavingsReport, savings_report
 
 Prices = Annotated[
     Path | None,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat_tts_cache.checks import check_positive_int
-from pipecat_tts_cache.frequent import Frequent
 from pipecat_tts_cache.key import prepare_text
+from pipecat_tts_cache.statistics.frequent import Frequent
 
 
 @dataclass(frozen=True, slots=True)

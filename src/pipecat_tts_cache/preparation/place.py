@@ -19,7 +19,7 @@ from pipecat_tts_cache.preparation.headless import headless
 from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.preparation.rehearsal import Asked, Rehearsal, Standing
 from pipecat_tts_cache.preparation.warming import ServiceFactory, checked_service
-from pipecat_tts_cache.stats import Bypass
+from pipecat_tts_cache.statistics.stats import Bypass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

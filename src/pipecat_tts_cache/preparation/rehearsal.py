@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat_tts_cache.backends.entry import CacheKey
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.utterance import Utterance
 
 

@@ -16,7 +16,7 @@ from pipecat_tts_cache.preparation.pinning import Audio, pin, unpin
 from pipecat_tts_cache.preparation.prefetching import Prefetcher
 from pipecat_tts_cache.preparation.twin import Twins, check_settings
 from pipecat_tts_cache.preparation.warming import is_warm, warm
-from pipecat_tts_cache.stats import Bypass
+from pipecat_tts_cache.statistics.stats import Bypass
 
 if TYPE_CHECKING:
     from pipecat_tts_cache.mixin import TTSCacheMixin

@@ -30,7 +30,7 @@ from pipecat_tts_cache.preparation.warming import (
     go_through,
     say_line,
 )
-from pipecat_tts_cache.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats
 from pipecat_tts_cache.store import Store
 from pipecat_tts_cache.utterance import Utterance
 

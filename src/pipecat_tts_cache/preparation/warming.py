@@ -25,7 +25,7 @@ from pipecat_tts_cache.preparation.lines import Line, as_lines
 from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
 from pipecat_tts_cache.preparation.rehearsal import Rehearsal, Standing
 from pipecat_tts_cache.preparation.studio import Booth, Studio
-from pipecat_tts_cache.stats import Bypass
+from pipecat_tts_cache.statistics.stats import Bypass
 
 __all__ = ["Line", "Outcome", "ServiceFactory", "Warmed", "is_warm", "warm"]
 

@@ -28,15 +28,15 @@ from pipecat.frames.frames import (
 )
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.flight import Flight, LiveSentence
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.pipecat_compat import ErrorCategory, WordTimestamp
 from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.stats import NotStored
-from pipecat_tts_cache.turn import Turn
+from pipecat_tts_cache.speaking.flight import Flight, LiveSentence
+from pipecat_tts_cache.speaking.turn import Turn
+from pipecat_tts_cache.speaking.whole_body import read_along
+from pipecat_tts_cache.speaking.word_clock import WordClock
+from pipecat_tts_cache.statistics.stats import NotStored
 from pipecat_tts_cache.utterance import Word
-from pipecat_tts_cache.whole_body import read_along
-from pipecat_tts_cache.word_clock import WordClock
 
 _LOOKS_PER_PATIENCE = 4
 _RECONNECT_LOOK_SECONDS = 0.02

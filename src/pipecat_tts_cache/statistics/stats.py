@@ -13,8 +13,8 @@ from enum import StrEnum
 from statistics import median, quantiles
 from typing import Any
 
-from pipecat_tts_cache.prices import PriceTable
-from pipecat_tts_cache.savings import SavingsLedger
+from pipecat_tts_cache.statistics.prices import PriceTable
+from pipecat_tts_cache.statistics.savings import SavingsLedger
 
 _LOOKUPS_KEPT = 1000
 _TAGS_KEPT = 100

@@ -6,9 +6,9 @@
 
 """What one service speaks for others to follow, and whom it may follow: see `single_flight`."""
 
-from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.options import CacheOptions
-from pipecat_tts_cache.single_flight import Lead, Leads, leads_of
+from pipecat_tts_cache.speaking.flight import LiveSentence
+from pipecat_tts_cache.speaking.single_flight import Lead, Leads, leads_of
 
 
 class Leading:

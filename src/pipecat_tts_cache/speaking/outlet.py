@@ -10,7 +10,7 @@ from pipecat.frames.frames import TTSStartedFrame, TTSStoppedFrame
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.pipecat_compat import WordTimestamp
-from pipecat_tts_cache.turn import Item, Mark, Turn
+from pipecat_tts_cache.speaking.turn import Item, Mark, Turn
 from pipecat_tts_cache.utterance import Word
 
 

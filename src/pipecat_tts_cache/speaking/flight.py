@@ -20,12 +20,12 @@ from typing import Any
 
 from pipecat_tts_cache.backends.base import CacheKey
 from pipecat_tts_cache.control import AS_USUAL, CacheControl
-from pipecat_tts_cache.feed import Feed
-from pipecat_tts_cache.recording import Recording
 from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.single_flight import Lead
-from pipecat_tts_cache.stats import NotStored
-from pipecat_tts_cache.turn import Item, Segment, Turn
+from pipecat_tts_cache.speaking.feed import Feed
+from pipecat_tts_cache.speaking.recording import Recording
+from pipecat_tts_cache.speaking.single_flight import Lead
+from pipecat_tts_cache.speaking.turn import Item, Segment, Turn
+from pipecat_tts_cache.statistics.stats import NotStored
 
 _DOUBTFUL = frozenset(
     {

@@ -12,7 +12,7 @@ from pipecat.frames.frames import MetricsFrame
 from pipecat.metrics.metrics import MetricsData
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.stats import Counted
+from pipecat_tts_cache.statistics.stats import Counted
 
 
 class TTSCacheMetricsData(MetricsData):

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
-from pipecat_tts_cache.stats import NotStored
+from pipecat_tts_cache.statistics.stats import NotStored
 from pipecat_tts_cache.utterance import Word
 
 _BYTES_PER_SAMPLE = 2

@@ -12,11 +12,11 @@ from functools import partial
 from loguru import logger
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.metrics import MetricsPusher
 from pipecat_tts_cache.phrasebook import Phrasebook
-from pipecat_tts_cache.spans import SpanNotes
-from pipecat_tts_cache.stats import Counted
-from pipecat_tts_cache.telemetry import Meter
+from pipecat_tts_cache.statistics.metrics import MetricsPusher
+from pipecat_tts_cache.statistics.spans import SpanNotes
+from pipecat_tts_cache.statistics.stats import Counted
+from pipecat_tts_cache.statistics.telemetry import Meter
 
 
 class Teller:

@@ -18,7 +18,7 @@ from typing import Any
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.tracing.service_attributes import add_tts_span_attributes
 
-from pipecat_tts_cache.stats import Counted, Tally
+from pipecat_tts_cache.statistics.stats import Counted, Tally
 
 _OURS = "tts_cache"
 _NANOSECONDS = 1_000_000_000

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pipecat.frames.frames import ControlFrame
 from pipecat.services.tts_service import TTSService
 
-from pipecat_tts_cache.feed import Feed
-from pipecat_tts_cache.flight import LiveSentence
 from pipecat_tts_cache.phrasebook import Phrasebook
-from pipecat_tts_cache.single_flight import Lead
-from pipecat_tts_cache.turn import Turn
+from pipecat_tts_cache.speaking.feed import Feed
+from pipecat_tts_cache.speaking.flight import LiveSentence
+from pipecat_tts_cache.speaking.single_flight import Lead
+from pipecat_tts_cache.speaking.turn import Turn
 
 _MOST_LEADS = 2
 """From how many others a sentence is heard before it is asked for: each may fail after a while."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.checks import check_positive_int
 from pipecat_tts_cache.inventory import Selection, list_entries
-from pipecat_tts_cache.prices import PriceTable
+from pipecat_tts_cache.statistics.prices import PriceTable
 
 OTHER = "(other)"
 """What stands for all names beyond those that are told apart."""

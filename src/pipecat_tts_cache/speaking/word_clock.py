@@ -8,8 +8,8 @@
 
 from collections.abc import Iterable
 
-from pipecat_tts_cache.flight import LiveSentence
-from pipecat_tts_cache.stats import NotStored
+from pipecat_tts_cache.speaking.flight import LiveSentence
+from pipecat_tts_cache.statistics.stats import NotStored
 
 _RUNNING_ON = 0.8
 """A first word this far into the live audio before it is on a clock that runs on."""

@@ -26,16 +26,16 @@ from pipecat.frames.frames import (
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.clock import monotonic
-from pipecat_tts_cache.feed import cut_up
-from pipecat_tts_cache.flight import LiveSentence
-from pipecat_tts_cache.following import Following
-from pipecat_tts_cache.live import LiveSpeech
-from pipecat_tts_cache.outlet import Outlet
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.pipecat_compat import survives_interruption
 from pipecat_tts_cache.services import ServiceProfile
-from pipecat_tts_cache.stats import Bypass, NotStored
-from pipecat_tts_cache.turn import Segment, Turn
+from pipecat_tts_cache.speaking.feed import cut_up
+from pipecat_tts_cache.speaking.flight import LiveSentence
+from pipecat_tts_cache.speaking.following import Following
+from pipecat_tts_cache.speaking.live import LiveSpeech
+from pipecat_tts_cache.speaking.outlet import Outlet
+from pipecat_tts_cache.speaking.turn import Segment, Turn
+from pipecat_tts_cache.statistics.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance
 
 

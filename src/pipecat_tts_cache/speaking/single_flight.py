@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
 from pipecat_tts_cache.clock import monotonic
-from pipecat_tts_cache.recording import Recording
+from pipecat_tts_cache.speaking.recording import Recording
 
 _TIMES_KEPT = 20
 _SLACK = 2.0

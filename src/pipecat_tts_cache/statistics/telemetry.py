@@ -17,9 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import Any, Literal
 
-from pipecat_tts_cache.prices import provider_of
-from pipecat_tts_cache.savings import OTHER, known
-from pipecat_tts_cache.stats import CacheStats, Counted
+from pipecat_tts_cache.statistics.prices import provider_of
+from pipecat_tts_cache.statistics.savings import OTHER, known
+from pipecat_tts_cache.statistics.stats import CacheStats, Counted
 
 try:
     from opentelemetry import metrics

@@ -14,9 +14,9 @@ from hashlib import blake2b
 from weakref import WeakKeyDictionary
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.frequent import Frequent
 from pipecat_tts_cache.key import prepare_text
 from pipecat_tts_cache.preparation.lines import RankedLine, by_savings
+from pipecat_tts_cache.statistics.frequent import Frequent
 
 _CAPACITY = 2000
 _MAX_TEXT = 2000

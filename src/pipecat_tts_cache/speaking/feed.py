@@ -12,7 +12,7 @@ from typing import Self
 
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStartedFrame
 
-from pipecat_tts_cache.recording import Recording
+from pipecat_tts_cache.speaking.recording import Recording
 from pipecat_tts_cache.utterance import Utterance, Word
 
 Sound = TTSStartedFrame | TTSAudioRawFrame | Word
