@@ -241,7 +241,7 @@ async def refuse_all(_: str) -> bool:
         {"cache_lookup_timeout": 1e-9},
         {"should_cache": refuse_all},
     ],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
 async def test_what_a_bot_does_not_cache_is_recorded(folder: Folder, options: Any) -> None:
     """In a test there is nobody else to say it."""
