@@ -14,11 +14,13 @@ import pytest
 from pipecat.frames.frames import TTSSpeakFrame
 
 from pipecat_tts_cache import CacheControl, MemoryCacheBackend
+from pipecat_tts_cache.pipecat_compat import INSTALLED
 from pipecat_tts_cache.testing.provider import Fault
 from tests.cached_scripted import CACHED_SCRIPTED, CachedInOrder
 from tests.calls import asked, calls, heard_once
 
 KINDS = [kind for kind in CACHED_SCRIPTED if kind != "endless"]
+HOLDS_FRAMES_BACK = ("in order", "shared clock")
 LINE = "One moment please while I look."
 OTHER = "Two is over there."
 PATIENCE = 0.75 * 3.0
@@ -209,3 +211,77 @@ async def test_a_lead_is_forgotten_with_a_store_that_fails() -> None:
         assert 4 == sum(asked(made).values())
         for call in made:
             heard_once(call, " ".join([LINE] * 4))
+
+
+# What waits for it, and what does not
+
+
+@pytest.mark.parametrize("kind", [each for each in KINDS if each not in HOLDS_FRAMES_BACK])
+async def test_the_next_frame_does_not_wait_for_what_follows(kind: str) -> None:
+    """A bot that follows asks for its own next line as early as if it had asked for the first."""
+    async with calls(2, kind, pace={"speed": 1.0}) as (first, second):
+        await first.bot.speak(LINE)
+        await asyncio.sleep(0.1)
+        await second.bot.speak(LINE)
+        await second.bot.speak(OTHER)
+        await asyncio.sleep(0.1)
+        assert [OTHER] == second.provider.texts
+        await second.bot.until_quiet()
+        heard_once(second, f"{LINE} {OTHER}")
+        assert [LINE, OTHER] == second.bot.messages
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_end_of_the_pipeline_waits(kind: str, fails: bool) -> None:
+    """What a bot follows when it is told to end is heard to its end, also if the leader fails."""
+    async with calls(2, kind) as (first, second):
+        if fails:
+            first.provider.fail(Fault.BROKEN)
+        await first.bot.speak(LINE)
+        await second.bot.speak(LINE)
+        await second.bot.end()
+        heard_once(second, LINE)
+        assert int(fails) == len(second.provider.texts)
+        second.bot.until_quiet = first.bot.until_quiet  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_service_that_holds_frames_back_goes_on(kind: str) -> None:
+    """Where no frame is processed until the bot has spoken, the turn itself waits."""
+    async with calls(2, kind, pause_frame_processing=True) as (first, second):
+        first.provider.fail(Fault.BROKEN)
+        await first.bot.speak(LINE)
+        await second.bot.speak(LINE)
+        await second.bot.speak(OTHER)
+        await second.bot.until_quiet()
+        heard_once(second, f"{LINE} {OTHER}")
+
+
+@pytest.mark.parametrize("kind", ["inline", "overlapping"])
+async def test_new_settings_do_not_wait_for_ever(kind: str) -> None:
+    """If nobody answers, the service goes on after half a minute, in the new voice."""
+    async with calls(2, kind) as (first, second):
+        for call in (first, second):
+            call.provider.fail(Fault.SILENT)
+            await call.bot.speak(LINE)
+        await second.bot.update_settings(voice="bert")
+        await second.bot.interrupt()
+        await second.bot.speak(OTHER)
+        await second.bot.until_quiet(patience=60)
+        assert OTHER == second.bot.said().heard.text
+        assert "bert" == second.provider.requests[-1].settings["voice"]
+        await first.bot.interrupt()
+
+
+@pytest.mark.skipif(INSTALLED < (1, 13), reason="before 1.13 all speech is interruptible")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_survives_an_interruption_goes_on(kind: str) -> None:
+    """Uninterruptible speech that breaks off around an interruption of its listener is spoken."""
+    async with calls(2, kind) as (first, second):
+        await first.bot.speak(LINE)
+        await second.bot.speak(LINE, interruptible=False)
+        await asyncio.sleep(0.5)
+        await asyncio.gather(first.bot.interrupt(), second.bot.interrupt())
+        await second.bot.until_quiet()
+        heard_once(second, LINE)

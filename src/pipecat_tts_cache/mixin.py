@@ -17,10 +17,12 @@ from functools import partial
 from typing import Any, Self, cast
 
 from pipecat.frames.frames import (
+    EndFrame,
     ErrorFrame,
     Frame,
     InterruptionFrame,
     StartFrame,
+    StopFrame,
     TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -32,7 +34,7 @@ from pipecat.services.tts_service import TTSService
 from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.control import control_of
 from pipecat_tts_cache.controls import CacheControls
-from pipecat_tts_cache.needs import classes_below, steps_aside, unmet_needs
+from pipecat_tts_cache.needs import check_order, classes_below, steps_aside, unmet_needs
 from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.pipecat_compat import (
@@ -79,12 +81,7 @@ class TTSCacheMixin(CacheControls, TTSService):
             TypeError: If it does not.
         """
         super().__init_subclass__(**kwargs)
-        for base in cls.__mro__[: cls.__mro__.index(TTSCacheMixin)]:
-            if issubclass(base, TTSService) and not issubclass(base, TTSCacheMixin):
-                raise TypeError(
-                    f"{cls.__name__}: TTSCacheMixin must stand before {base.__name__}: "
-                    f"class {cls.__name__}(TTSCacheMixin, {base.__name__})"
-                )
+        check_order(cls, TTSCacheMixin)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments, so that a service like this one can be made.
@@ -231,10 +228,11 @@ class TTSCacheMixin(CacheControls, TTSService):
             direction: Where it is going.
         """
         if isinstance(frame, GoOnFrame):
-            await self._tts_cache.go_on()
+            await self._tts_cache.go_on(frame.turn)
             return
-        if isinstance(frame, TTSUpdateSettingsFrame) and frame.service in (None, self):
+        if isinstance(frame, (EndFrame, StopFrame, TTSUpdateSettingsFrame)):
             await self._tts_cache.end_following()
+        if isinstance(frame, TTSUpdateSettingsFrame) and frame.service in (None, self):
             self._tts_cache_book.note_settings(self._settings.given_fields())
             self._tts_cache.live.fail_all(NotStored.SETTINGS_CHANGED)
         if not isinstance(frame, TTSSpeakFrame):

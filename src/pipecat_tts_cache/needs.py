@@ -33,6 +33,8 @@ _CALLED: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "cancel_task": (1, ()),
     "create_task": (2, ()),
     "get_audio_contexts": (0, ()),
+    "push_error": (1, ("exception",)),
+    "queue_frame": (1, ()),
     "start_ttfb_metrics": (0, ("start_time",)),
     "stop_ttfb_metrics": (0, ()),
 }
@@ -41,6 +43,7 @@ _CALLED: Mapping[str, tuple[int, tuple[str, ...]]] = {
 _READ = (
     "_is_streaming_tokens",
     "_is_yielding_frames_synchronously",
+    "_pause_frame_processing",
     "_push_start_frame",
     "_push_text_frames",
     "_settings",
@@ -60,6 +63,24 @@ _MADE: Mapping[Callable[..., Any], tuple[int, tuple[str, ...]]] = {
 """What is constructed: with how many positional arguments, and which by name."""
 
 _WORD_FIELDS = ("word", "timestamp", "context_id", "includes_inter_frame_spaces")
+
+
+def check_order(cls: type, mixin: type) -> None:
+    """Check that the mixin stands in front of the service.
+
+    Args:
+        cls: The class.
+        mixin: The mixin.
+
+    Raises:
+        TypeError: If it does not.
+    """
+    for base in cls.__mro__[: cls.__mro__.index(mixin)]:
+        if issubclass(base, TTSService) and not issubclass(base, mixin):
+            raise TypeError(
+                f"{cls.__name__}: {mixin.__name__} must stand before {base.__name__}: "
+                f"class {cls.__name__}({mixin.__name__}, {base.__name__})"
+            )
 
 
 def classes_below(cls: type, mixin: type) -> tuple[type, ...]:

@@ -14,15 +14,14 @@ is not is spoken live, and its segment grows as the provider answers::
                         └── not found ──► LiveSentence ──┴─► Turn ──► outer audio context
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from copy import copy
 from itertools import islice
 from typing import Any
 
-from pipecat.frames.frames import (
-    Frame,
-    TTSTextFrame,
-)
+from pipecat.frames.frames import Frame, TTSTextFrame
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.clock import monotonic
@@ -37,6 +36,9 @@ from pipecat_tts_cache.speaking.outlet import Outlet
 from pipecat_tts_cache.speaking.turn import Segment, Turn
 from pipecat_tts_cache.statistics.stats import Bypass, NotStored
 from pipecat_tts_cache.utterance import Utterance
+
+_LONGEST_WAIT = 30.0
+"""Seconds to wait for what follows others, where nothing else would end that."""
 
 
 class Conductor:
@@ -143,7 +145,8 @@ class Conductor:
         """
         await self.live.close_last(turn)
         await turn.end()
-        await self.end_following(turn)
+        if self._host._pause_frame_processing:  # from here on it sees no frame until it has spoken
+            await self.end_following(turn)
 
     async def end_turns_but(self, context_id: str) -> None:
         """End the turns that a new LLM turn leaves behind, whatever became of them.
@@ -223,7 +226,7 @@ class Conductor:
             await turn.settle()
 
     async def _speak(self, turn: Turn, text: str) -> None:
-        await self.go_on()
+        await self.go_on(turn)
         settings = self._host._settings.given_fields() | self._sentence_state()
         rate, control = self._host.sample_rate, self._book.controls.now
         key = await self._book.key(text, settings=settings, sample_rate=rate, control=control)
@@ -282,10 +285,11 @@ class Conductor:
         Args:
             turn: The turn of which nothing is to follow, or None for all.
         """
-        while True:
-            await self.go_on(turn)
-            if not await self.following.goes_on(turn):
-                return
+        with suppress(TimeoutError):  # who waits cannot be interrupted
+            async with asyncio.timeout(_LONGEST_WAIT):
+                await self.go_on(turn)
+                while await self.following.goes_on(turn):
+                    await self.go_on(turn)
 
     async def go_on(self, turn: Turn | None = None) -> None:
         """Speak sentences that were heard in part. What goes wrong with one takes no other with it.

@@ -9,7 +9,8 @@
 Its listener hears the leader's recording as it grows. If the leader fails, is interrupted or falls
 silent, the sentence has *broken off*: the service asks for it itself, and passes on what was not
 heard yet. It does so where it speaks all else, between two frames that it processes: a `GoOnFrame`
-says that it is time. The end of a turn waits for that.
+says that it is time. What could not be asked for any more, or not in the same voice, waits for it:
+the end of the pipeline, new settings, and the end of a turn that frames are held back behind.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from pipecat.frames.frames import ControlFrame
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.phrasebook import Phrasebook
+from pipecat_tts_cache.pipecat_compat import survives_interruption
 from pipecat_tts_cache.speaking.feed import Feed
 from pipecat_tts_cache.speaking.flight import LiveSentence
 from pipecat_tts_cache.speaking.single_flight import Lead
@@ -30,7 +32,13 @@ _MOST_LEADS = 2
 
 @dataclass
 class GoOnFrame(ControlFrame):
-    """Tells the service itself, in its place among the frames, that a sentence has broken off."""
+    """Tells the service itself, in its place among the frames, that a sentence has broken off.
+
+    Parameters:
+        turn: The turn of the sentence.
+    """
+
+    turn: Turn
 
 
 class Following:
@@ -112,7 +120,10 @@ class Following:
             sentence: The sentence.
         """
         self._broken_off.append(sentence)
-        await self._host.queue_frame(GoOnFrame())
+        frame = GoOnFrame(sentence.turn)
+        context = self._host._tts_contexts.get(sentence.turn.context_id)
+        frame.interruptible = not survives_interruption(context)
+        await self._host.queue_frame(frame)
 
     async def drop(self, turn: Turn | None = None) -> None:
         """Follow no more, because nobody listens.
