@@ -7,10 +7,11 @@
 """Speech can be prepared, under the very keys that it has in a call."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from loguru import logger
 from pipecat.frames.frames import CancelWorkerFrame
 from pipecat.processors.frame_processor import FrameDirection
 
@@ -192,6 +193,29 @@ async def test_is_warm_asks_nobody() -> None:
     assert {} == (await is_warm(make, LINES[:1])).failed
 
 
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What anybody logs as a warning, or as worse."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    yield lines
+    logger.remove(sink)
+
+
+@pytest.mark.parametrize("kind", SCRIPTED_KINDS)
+async def test_many_lines_that_are_there_are_no_fault(kind: str, complaints: list[str]) -> None:
+    """A service that says nothing, as all is there, is neither given up nor complained about."""
+    make = Company(kind)
+    lines = [f"This is line {number}." for number in range(6)]
+    await warm(make, lines, concurrency=1)
+    done = await warm(make, [*lines, *LINES[:2]], concurrency=1)
+    assert (lines, LINES[:2], {}) == (done.already, done.stored, done.failed)
+    missing = [f"That is line {number}." for number in range(6)]
+    found = await is_warm(make, [*missing, *lines])
+    assert (dict.fromkeys(missing, ("not there",)), lines) == (found.failed, found.already)
+    assert [] == complaints
+
+
 async def test_five_at_a_time_take_a_fifth() -> None:
     """Twenty lines of a provider that takes a second each take four."""
     make = Company("inline", first_audio=1.0)
@@ -317,6 +341,21 @@ async def test_a_pipeline_that_ends_is_given_up_at_once() -> None:
     assert {LINES[0]: ("pipeline ended",)} == done.failed
     assert LINES[1:] == done.stored
     assert loop.time() - began < 10
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+async def test_a_service_that_has_failed_for_good_is_told(lines: int) -> None:
+    """It is no fault of the line that it is given no work; the next one gets another service."""
+    make = Company()
+
+    def make_one_that_has_failed() -> Any:
+        tts = make()
+        tts._is_usable = len(make.made) > 1
+        return tts
+
+    done = await warm(make_one_that_has_failed, LINES[:lines], concurrency=1)
+    assert {LINES[0]: ("error",)} == done.failed
+    assert LINES[1:lines] == done.stored
 
 
 # Pipecat 1.10 forgets a coroutine of a processor that was not set up.

@@ -33,7 +33,7 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
-from pipecat_tts_cache.preparation.loudspeaker import LastingFrame, listeners
+from pipecat_tts_cache.preparation.loudspeaker import LastingFrame, listeners, silence_allowed
 
 _START_SECONDS = 30.0
 _END_SECONDS = 5.0
@@ -74,16 +74,24 @@ class PipelineEndedError(RuntimeError):
 class HeadlessVoice:
     """A service that can be had to say something. Made by `headless`."""
 
-    def __init__(self, worker: PipelineWorker, run: asyncio.Task[None], nobody: _Nobody) -> None:
+    def __init__(
+        self,
+        service: TTSService,
+        worker: PipelineWorker,
+        run: asyncio.Task[None],
+        nobody: _Nobody,
+    ) -> None:
         """Take a pipeline that runs.
 
         Args:
+            service: The service.
             worker: Its worker.
             run: Ends when it does.
             nobody: What stands at its end.
         """
         self.hangs = False
         """Whether something that it was to say is not through."""
+        self._service = service
         self._worker = worker
         self._run = run
         self._nobody = nobody
@@ -91,8 +99,13 @@ class HeadlessVoice:
 
     @property
     def is_spent(self) -> bool:
-        """Whether nothing more can be said: something hangs, or the pipeline has ended."""
-        return self.hangs or self._run.done()
+        """Whether nothing more can be said: something hangs, has failed for good or has ended."""
+        return self.hangs or self._run.done() or self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether Pipecat gives the service no work any more, as of an error that will not pass."""
+        return not self._service.is_usable
 
     async def say(self, text: str, *, as_turn: bool, patience: float) -> None:
         """Say something, and wait until it is through.
@@ -170,10 +183,11 @@ async def headless(
     run, started = await launch(worker)
     try:
         await _come(started, run, within=_START_SECONDS)
-        voice = HeadlessVoice(worker, run, nobody)
+        voice = HeadlessVoice(service, worker, run, nobody)
         if (tune := getattr(service, TUNE, None)) is not None:
             await tune(voice)
-        yield voice
+        with silence_allowed(service):
+            yield voice
         if not voice.hangs:  # behind an end that does not get through, nothing else would
             await worker.queue_frame(EndFrame())
             await asyncio.wait([run], timeout=_END_SECONDS)

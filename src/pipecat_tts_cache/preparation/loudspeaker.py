@@ -7,6 +7,8 @@
 """What a TTS service needs behind it in a pipeline without an output transport."""
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,13 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services import tts_service
+from pipecat.services.tts_service import TTSService
 
 _HOLDS_UNTIL_SPOKEN = not hasattr(tts_service.TTSService, "_hold_frames_while_audio_contexts_open")
 """Whether services that hold frames back wait for the bot to stop speaking: before 1.13."""
+
+_RECORDS_SILENCE = "_record_context_audio_outcome"
+"""What Pipecat calls with an audio context and whether there was sound in it."""
 
 if TYPE_CHECKING or hasattr(Frame, "interruptible"):
 
@@ -44,6 +50,32 @@ else:  # before 1.12
 def listeners() -> list[FrameProcessor]:
     """Give what has to stand behind a service so that it can speak again when it has spoken."""
     return [_Loudspeaker()] if _HOLDS_UNTIL_SPOKEN else []
+
+
+@contextmanager
+def silence_allowed(service: TTSService) -> Generator[None]:
+    """Have Pipecat take it for no fault that a service says nothing, as a line is in the store.
+
+    Else each such line is an error, and after three in a row the service is given up.
+
+    Args:
+        service: The service.
+    """
+    record = getattr(service, _RECORDS_SILENCE, None)
+    if record is None:
+        yield
+        return
+
+    async def record_speech(context_id: str, received_audio: bool) -> None:
+        await record(context_id, True)
+        if _HOLDS_UNTIL_SPOKEN and not received_audio:
+            await service._maybe_resume_frame_processing()  # nobody will stop speaking
+
+    setattr(service, _RECORDS_SILENCE, record_speech)
+    try:
+        yield
+    finally:
+        delattr(service, _RECORDS_SILENCE)
 
 
 class _Loudspeaker(FrameProcessor):

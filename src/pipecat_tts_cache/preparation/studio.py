@@ -171,8 +171,9 @@ class Studio:
 
     async def _serve(self, booth: Booth, first: _Guest) -> _Guest | None:
         """Lend a booth until nobody comes for a while, or somebody who wants another one."""
-        options, guest = first.options, first
-        while guest.options == options and not booth.is_spent:
+        options, guest, is_new = first.options, first, True
+        while guest.options == options and (is_new or not booth.is_spent):
+            is_new = False  # the first comes in, come what may: another would be no better
             guest.enter(booth)
             await guest.left.wait()
             following = self._next(options)

@@ -272,7 +272,7 @@ async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms)
     if not rehearsal.speaks and missing:
         reasons.append("not there")
     if not (there or missing or reasons):
-        reasons.append("nothing to say")
+        reasons.append("error" if booth.voice.has_failed else "nothing to say")
     if stored < spoken and not reasons:
         reasons.append("not stored")
     return Outcome(line=line, warm=not reasons, spoken=spoken > 0, reasons=tuple(reasons))
