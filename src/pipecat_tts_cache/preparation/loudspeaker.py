@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -69,7 +69,7 @@ def silence_allowed(service: TTSService) -> Generator[None]:
     async def record_speech(context_id: str, received_audio: bool) -> None:
         await record(context_id, True)
         if _HOLDS_UNTIL_SPOKEN and not received_audio:
-            await service._maybe_resume_frame_processing()  # nobody will stop speaking
+            await cast(Any, service)._maybe_resume_frame_processing()  # nobody will stop speaking
 
     setattr(service, _RECORDS_SILENCE, record_speech)
     try:
