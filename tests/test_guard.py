@@ -60,6 +60,7 @@ def guard(*values: str) -> Guard:
         ("किताब", "यह किताब है।"),
         ("Ада", "Здравствуйте, АДА."),
         ("Αρχιμήδης", "ΑΡΧΙΜΗΔΗΣ"),
+        ("\U0001d400\U0001d41d\U0001d41a", "Hello Ada."),  # mathematical letters, as in nicknames
         ("ada@example.com", "Write to ada (at) example.com, ADA@EXAMPLE.COM."),
         ("Ada", "Adana is a city."),  # a saving lost, and nothing else
     ],
@@ -74,6 +75,11 @@ def test_other_sentences_pass(text: str) -> None:
     """What holds none of the values is cached as ever."""
     assert not guard("Ada", "123456").holds_back(text)
     assert not Guard().holds_back(text)
+
+
+def test_vowels_of_other_scripts_tell_words_apart() -> None:
+    """Where vowels are marks with a width of their own, they are no accents."""
+    assert not guard("कला").holds_back("यह किला है।")
 
 
 @given(st.text(), st.text(st.characters(categories=["L", "Nd"]), min_size=1), st.text())

@@ -95,6 +95,21 @@ async def test_in_order_nobody_follows_who_is_heard_later_than_by_itself() -> No
             assert [1] == [context.started for context in call.bot.said().contexts]
 
 
+async def test_in_order_nobody_waits_for_what_is_in_front_of_another_s_sentence() -> None:
+    """Who needs at once what another's provider speaks last asks, and leads from then on."""
+    async with calls(3, "in order") as (first, second, third):
+        await first.bot.llm_turn(TURN)
+        await first.provider.asked(len(TURN))
+        begun = second.now
+        await second.bot.speak(TURN[2].strip())
+        await third.bot.speak(TURN[2].strip())
+        await asyncio.gather(*(call.bot.until_quiet() for call in (first, second, third)))
+        assert second.began - begun <= PACE["first_audio"] + 0.1
+        assert ([TURN[2].strip()], []) == (second.provider.texts, third.provider.texts)
+        for call in (second, third):
+            heard_once(call, TURN[2].strip())
+
+
 @pytest.mark.parametrize("late", [0.2, 1.1, 1.3, 1.6, 1.9, 3.0])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_who_comes_late_joins(kind: str, late: float) -> None:

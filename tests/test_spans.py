@@ -132,6 +132,16 @@ async def test_the_span_of_a_hit_is_part_of_the_turn(spans: InMemorySpanExporter
     assert (hit.start_time or 0) < (hit.end_time or 0)
 
 
+async def test_the_span_of_a_hit_begins_with_the_look_up(spans: InMemorySpanExporter) -> None:
+    """As one that Pipecat makes begins when the provider is asked."""
+    tts = traced(BY_SENTENCE)(cache_backend=MemoryCacheBackend())
+    async with running(tts):
+        tts._tts_cache_book.stats.looked_up(3.0, found=True)
+        tts._tts_cache_book.stats.hit(5, 1.0)
+    (hit,) = speech(spans)
+    assert (hit.end_time or 0) - (hit.start_time or 0) >= 3e9
+
+
 async def test_no_text_is_noted(spans: InMemorySpanExporter) -> None:
     """The span of a hit tells how much was said, not what."""
     store = MemoryCacheBackend()
