@@ -377,6 +377,8 @@ def test_a_store_that_is_not_there_is_not_exported(other: Shop, tmp_path: Path) 
         (["export", "r", "--format", "mp3"], "mp3"),
         (["export", "r", "--unused-for", "soon"], "no age"),
         (["import", "r", "--ttl", "soon"], "--ttl: 'soon' is no age such as 45s"),
+        (["import", "r", "--ttl", "90"], "--ttl: '90' is no age such as 45s"),
+        (["export", "r", "--unused-for", "90"], "'90' is no age such as 45s"),
         (["import", "r", "--ttl", "9999w"], "--ttl: ttl must"),
     ],
 )

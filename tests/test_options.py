@@ -103,6 +103,36 @@ def test_every_argument_is_tried() -> None:
     assert TTSCacheMixin.__init__.__kwdefaults__.keys() == GIVEN.keys() == WRONG_TYPE.keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("cache_namespce", "cache_namespace"),
+        ("cache_name_space", "cache_namespace"),
+        ("cache_secrets", "cache_secret"),
+        ("cache_tll", "cache_ttl"),
+        ("should_cached", "should_cache"),
+    ],
+)
+async def test_a_slip_of_the_pen_is_refused(name: str, meant: str) -> None:
+    """Services let pass what they do not know: speech would be shared that is not to be."""
+    with pytest.raises(TypeError, match=f"CachedInline has no argument '{name}': .*'{meant}'"):
+        CachedInline(Provider(), **{name: "user_123"})
+
+
+async def test_an_argument_of_the_service_is_no_slip_of_the_pen() -> None:
+    """Whatever it is called."""
+
+    class Theirs(InlineService):
+        def __init__(self, provider: Provider, *, cache_scopes: int = 0, **kwargs: Any) -> None:
+            super().__init__(provider, **kwargs)
+            self.scopes = cache_scopes
+
+    class Cached(TTSCacheMixin, Theirs):
+        pass
+
+    assert 2 == Cached(Provider(), cache_scopes=2).scopes
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A file in `cache_key_extra` has to be there."""
     with pytest.raises(TypeError, match=r"cache_key_extra\.reference"):

@@ -399,7 +399,8 @@ async def test_words_that_make_no_sense_are_refused(words: Any, error: str) -> N
         ({"audio_rate": 24e3}, "audio_rate must be an int"),
         ({"audio_rate": 10}, "1000 to 384000 Hz, not 10"),
         ({"audio": bytes(2 * 601_000), "audio_rate": 1000}, "longer than 600 s"),
-        ({"audio": "line.wav", "audio_rate": RATE}, "a file has a rate of its own"),
+        ({"audio": "line.wav", "audio_rate": RATE}, "audio_rate is for samples"),
+        ({"audio": "line.wav", "audio_rate": None, "audio_channels": 2}, "audio_channels is for"),
         ({"audio": "line.wav"}, "No such file"),
         ({"loudness": "loud"}, 'in LUFS, or "voice"'),
         ({"loudness": True}, 'in LUFS, or "voice"'),
@@ -407,6 +408,7 @@ async def test_words_that_make_no_sense_are_refused(words: Any, error: str) -> N
         ({"loudness": float("nan")}, "at most 0 LUFS, not nan"),
         ({"line": 5}, "a string or a Line, not int"),
         ({"line_timeout": 0}, "line_timeout"),
+        ({"as_turn": "no"}, "as_turn must be a bool, not str"),
     ],
 )
 async def test_nonsense_is_refused(arguments: dict[str, Any], error: str) -> None:
@@ -467,7 +469,7 @@ async def test_a_service_that_steps_aside_is_refused() -> None:
 
 async def test_the_factory_makes_what_has_a_cache() -> None:
     """A service without the mixin, or without a store, is refused in words."""
-    with pytest.raises(TypeError, match="behind TTSCacheMixin, not a "):
+    with pytest.raises(TypeError, match="behind TTSCacheMixin, not "):
         await put(lambda: SCRIPTED["inline"](Provider()))
     with pytest.raises(ValueError, match="cache_backend"):
         await put(lambda: CACHED_SCRIPTED["inline"](Provider()))

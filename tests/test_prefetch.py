@@ -526,3 +526,9 @@ def test_nonsense_is_refused(lines: Any, error: str) -> None:
     tts = make()
     with pytest.raises(TypeError, match=error):
         tts.prefetch(lines)
+
+
+def test_a_switch_that_is_none_is_refused() -> None:
+    """A word counts as true, whatever it says."""
+    with pytest.raises(TypeError, match="as_turns must be a bool, not str"):
+        make().prefetch(LINES, as_turns="no")

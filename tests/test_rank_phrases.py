@@ -68,8 +68,24 @@ def test_memory_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        ((5,), "the text of a line must be a string, not int"),
+        ((None,), "the text of a line must be a string, not NoneType"),
+        (("Hello.", "anna"), 'options must be a mapping, as {"voice": "anna"}, not str'),
+    ],
+)
+@pytest.mark.parametrize("kind", [Line, RankedLine])
+def test_a_line_that_is_none_is_refused(kind: Any, arguments: Any, problem: str) -> None:
+    """Where it is made, not where it would be said."""
+    with pytest.raises(TypeError, match=problem):
+        kind(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
         ({"phrases": "Hello."}, "one by one"),
         ({"phrases": [5]}, "a string or a Line, not int"),
+        ({"phrases": None}, "in a list for instance, not NoneType"),
         ({"top": 0}, "top"),
         ({"top": "9"}, "top"),
         ({"min_count": 0}, "min_count"),

@@ -632,7 +632,7 @@ async def test_the_factory_makes_what_can_be_used() -> None:
     make = Company()
     store = MemoryCacheBackend()
     async with SpeechCache(lambda: SCRIPTED["inline"](Provider()), store) as speech:
-        with pytest.raises(TypeError, match="behind TTSCacheMixin, not a "):
+        with pytest.raises(TypeError, match="behind TTSCacheMixin, not Inline"):
             await speech.fetch("Hello.")
     async with SpeechCache(make, store) as speech:
         with pytest.raises(ValueError, match="a store of its own, which is another one"):

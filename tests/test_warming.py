@@ -216,6 +216,16 @@ async def test_many_lines_that_are_there_are_no_fault(kind: str, complaints: lis
     assert [] == complaints
 
 
+async def test_what_comes_of_it_is_true_if_all_is_warm() -> None:
+    """`if await is_warm(...)` says what it seems to say."""
+    make = Company()
+    assert not await is_warm(make, LINES)
+    assert await warm(make, LINES[:1])
+    assert not await is_warm(make, LINES)
+    assert await is_warm(make, LINES[:1])
+    assert await is_warm(make, [])
+
+
 async def test_five_at_a_time_take_a_fifth() -> None:
     """Twenty lines of a provider that takes a second each take four."""
     make = Company("inline", first_audio=1.0)
@@ -494,6 +504,13 @@ async def test_a_warm_up_that_is_cancelled_twice_leaves_nothing_behind() -> None
         ({"concurrency": 0}, "concurrency"),
         ({"line_timeout": 0}, "line_timeout"),
         ({"sample_rate": "8k"}, "sample_rate"),
+        ({"lines": None}, "in a list for instance, not NoneType"),
+        ({"lines": b"Hello."}, "in a list for instance, not bytes"),
+        ({"lines": {"Hello.": 1}}, "in a list for instance, not dict"),
+        ({"lines": Line("Hello.")}, "in a list for instance, not Line"),
+        ({"as_turns": "no"}, "as_turns must be a bool, not str"),
+        ({"refresh": 1}, "refresh must be a bool, not int"),
+        ({"progress": True}, "progress must be callable, not bool"),
     ],
 )
 async def test_nonsense_is_refused(arguments: dict[str, Any], error: str) -> None:
@@ -504,9 +521,23 @@ async def test_nonsense_is_refused(arguments: dict[str, Any], error: str) -> Non
     assert [] == make.made
 
 
+@pytest.mark.parametrize("lines", [[], LINES])
+@pytest.mark.parametrize("ask", [warm, is_warm])
+async def test_a_service_in_place_of_a_function_is_refused(ask: Any, lines: list[str]) -> None:
+    """Also where there is nothing to say."""
+    with pytest.raises(TypeError, match="service_factory must be callable, not CachedOverlapping"):
+        await ask(Company()(), lines)
+
+
 async def test_the_factory_makes_what_can_be_prepared() -> None:
-    """A service without the mixin, or without a store, is refused in words."""
-    with pytest.raises(TypeError, match="behind TTSCacheMixin, not a "):
+    """A service without the mixin, or without a store, is refused in words; so is a coroutine."""
+
+    async def make() -> Any:
+        return Company()()
+
+    with pytest.raises(TypeError, match="plain function: it is async"):
+        await warm(make, LINES)
+    with pytest.raises(TypeError, match="behind TTSCacheMixin, not Inline"):
         await warm(lambda: SCRIPTED["inline"](Provider()), LINES)
     with pytest.raises(ValueError, match="cache_backend"):
         await warm(lambda: CACHED_SCRIPTED["inline"](Provider()), LINES)

@@ -71,6 +71,38 @@ def check_ttl(value: object) -> float | None:
     return None if value is None else check_seconds("ttl", value)
 
 
+def check_bool(name: str, value: object) -> bool:
+    """Check a switch.
+
+    Args:
+        name: What it is called, for the message.
+        value: True or False.
+
+    Returns:
+        The same.
+
+    Raises:
+        TypeError: If it is neither: most things count as true.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
+    return value
+
+
+def check_callable(name: str, value: object) -> None:
+    """Check a function.
+
+    Args:
+        name: What it is called, for the message.
+        value: The function.
+
+    Raises:
+        TypeError: If it cannot be called.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, not {type(value).__name__}")
+
+
 def check_choice(name: str, value: object, choices: Any) -> Any:
     """Check one of several words.
 

@@ -193,7 +193,7 @@ class CacheControls:
             line_timeout: Seconds that a line may take.
 
         Returns:
-            What is there and what is not: `failed` is empty if everything is warm.
+            What is there and what is not: it is true if everything is.
 
         Raises:
             RuntimeError: As for `warm`, as everything else.

@@ -35,7 +35,7 @@ from pipecat_tts_cache.backends.base import CacheBackend
 from pipecat_tts_cache.control import control_of
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.needs import check_order, classes_below, steps_aside, unmet_needs
-from pipecat_tts_cache.options import Scope, ShouldCache, checked_options
+from pipecat_tts_cache.options import Scope, ShouldCache, check_spelling, checked_options
 from pipecat_tts_cache.phrasebook import Phrasebook
 from pipecat_tts_cache.pipecat_compat import (
     WebsocketService,
@@ -143,7 +143,8 @@ class TTSCacheMixin(CacheControls, TTSService):
             **kwargs: Passed on to the service.
 
         Raises:
-            TypeError: If an argument has the wrong type, or the mixin stands before no service.
+            TypeError: If an argument has the wrong type or nearly the name of one of these, or the
+                mixin stands before no service.
             ValueError: If an argument has an impossible value.
         """
         options = checked_options(
@@ -162,6 +163,7 @@ class TTSCacheMixin(CacheControls, TTSService):
             cache_telemetry=cache_telemetry,
         )
         *between, service = classes_below(type(self), CacheControls)
+        check_spelling(kwargs, type(self))
         profile = profile_of(type(self), websocket=isinstance(self, WebsocketService))
         reader = RequestReader(
             service_class=service, profile=profile, args=args, kwargs=kwargs, between=between

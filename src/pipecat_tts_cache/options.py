@@ -8,6 +8,8 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from inspect import signature
 from types import UnionType
 from typing import Any, Literal, cast, get_args
 
@@ -21,6 +23,8 @@ from pipecat_tts_cache.statistics.telemetry import Telemetry
 
 Scope = Literal["all", "speak"]
 ShouldCache = Callable[[str], bool | Awaitable[bool]]
+_NEARLY = 0.85
+"""How alike a name must be to that of an option to be meant for it: a slip of the pen."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,6 +141,27 @@ def checked_options(
         ledger=cache_ledger,
         telemetry=check_choice("cache_telemetry", cache_telemetry, Telemetry),
     )
+
+
+def check_spelling(names: Iterable[str], service: type) -> None:
+    """Refuse what is nearly the name of an option: most services let pass what they do not know.
+
+    Args:
+        names: The arguments that are left for the service.
+        service: Its class.
+
+    Raises:
+        TypeError: If one of them is no argument of the service, and was meant for the cache.
+    """
+    options = signature(checked_options).parameters
+    makers = (vars(each)["__init__"] for each in service.__mro__ if "__init__" in vars(each))
+    known = {name for maker in makers for name in signature(maker).parameters}
+    for name in names:
+        near = get_close_matches(name, options, n=1, cutoff=_NEARLY)
+        if near and name not in known:
+            raise TypeError(
+                f"{service.__name__} has no argument {name!r}: did you mean {near[0]!r}?"
+            )
 
 
 def _expect(name: str, value: object, kind: type | UnionType, description: str) -> None:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 _JOINERS = "\u200c\u200d"
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _UNITS = (("d", 86_400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0))
 _THOUSAND = 1000.0
@@ -42,7 +42,7 @@ def age_in_seconds(text: str) -> float:
     """Read an age.
 
     Args:
-        text: A number and "s", "m", "h", "d" or "w": "90d". Without a unit it is in seconds.
+        text: A number and "s", "m", "h", "d" or "w": "90d".
 
     Returns:
         Seconds.

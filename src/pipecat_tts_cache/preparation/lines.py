@@ -22,10 +22,20 @@ class Line:
     Parameters:
         text: What to say.
         options: Keyword arguments for the factory, such as a voice and a language.
+
+    Raises:
+        TypeError: If the text is no string, or the options are no mapping.
     """
 
     text: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"the text of a line must be a string, not {type(self.text).__name__}")
+        if not isinstance(self.options, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(self.options).__name__
+            raise TypeError(f'options must be a mapping, as {{"voice": "anna"}}, not {kind}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +104,14 @@ def as_lines(phrases: Iterable[str | Line]) -> Iterator[Line]:
         Lines.
 
     Raises:
-        TypeError: If it is one string; or, on the way, if something else is among them.
+        TypeError: If it is one string, or nothing of the kind; or, on the way, if something else is
+            among them.
     """
     if isinstance(phrases, str):
         raise TypeError("give the lines one by one, not as one string")
+    if not isinstance(phrases, Iterable) or isinstance(phrases, bytes | Mapping):
+        kind = type(phrases).__name__
+        raise TypeError(f"the lines must be strings or Lines, in a list for instance, not {kind}")
     return map(_as_line, phrases)
 
 

@@ -49,13 +49,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmed:
-    """What came of all lines, in their order.
+    """What came of all lines, in their order. It is true if all of them are in the store.
 
     Parameters:
         outcomes: What came of each.
     """
 
     outcomes: tuple[Outcome, ...]
+
+    def __bool__(self) -> bool:
+        """Tell whether all lines are in the store."""
+        return all(each.warm for each in self.outcomes)
 
     @property
     def stored(self) -> list[str]:

@@ -153,8 +153,9 @@ class _Recording:
         elif not isinstance(audio, str | os.PathLike):
             kind = type(audio).__name__
             raise TypeError(f"audio must be samples as bytes, or the path of a file, not {kind}")
-        elif rate is not None:
-            raise ValueError("audio_rate is for samples: a file has a rate of its own")
+        elif rate is not None or channels != 1:
+            name = "audio_channels" if rate is None else "audio_rate"
+            raise ValueError(f"{name} is for samples: a file tells it by itself")
 
     def check(self) -> None:
         """Make sure that a file is there. It blocks."""

@@ -12,7 +12,12 @@ from typing import cast
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
-from pipecat_tts_cache.checks import check_positive_int, check_seconds
+from pipecat_tts_cache.checks import (
+    check_bool,
+    check_callable,
+    check_positive_int,
+    check_seconds,
+)
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.errors import UncacheableError
 from pipecat_tts_cache.preparation.headless import headless
@@ -54,7 +59,7 @@ class Manner:
         line_timeout: Seconds that it may take to find out.
 
     Raises:
-        TypeError: If a number is none.
+        TypeError: If a number or a switch is none.
         ValueError: If a number makes no sense.
     """
 
@@ -63,6 +68,7 @@ class Manner:
     line_timeout: float = 60.0
 
     def __post_init__(self) -> None:
+        check_bool("as_turn", self.as_turn)
         check_seconds("line_timeout", self.line_timeout)
         if self.sample_rate is not None:
             check_positive_int("sample_rate", self.sample_rate)
@@ -87,6 +93,7 @@ async def find_place(service_factory: ServiceFactory, line: str | Line, manner: 
         ValueError: If the service has no store or is in a pipeline already, or the line is nothing
             to say, or is looked up in several parts.
     """
+    check_callable("service_factory", service_factory)
     wanted = _checked_line(line)
     service = checked_service(service_factory(**wanted.options))
     book = service._tts_cache_book

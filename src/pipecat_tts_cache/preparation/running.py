@@ -9,6 +9,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from pipecat_tts_cache.checks import check_bool
 from pipecat_tts_cache.control import AS_USUAL
 from pipecat_tts_cache.preparation.lines import Line, as_lines
 from pipecat_tts_cache.preparation.outcomes import Outcome, Pinned, Warmed
@@ -102,6 +103,7 @@ class Preparation:
 
     def prefetch(self, lines: Iterable[str | Line], *, as_turns: bool) -> None:
         """See `TTSCacheMixin.prefetch`."""
+        check_bool("as_turns", as_turns)
         self._prefetcher.ask(self._checked(lines), as_turns=as_turns)
 
     def begin(self) -> None:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from pipecat_tts_cache.backends.base import CacheBackend, CacheKey
-from pipecat_tts_cache.checks import check_seconds
+from pipecat_tts_cache.checks import check_callable, check_seconds
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.errors import SpeechError
 from pipecat_tts_cache.preparation.lines import Line
@@ -103,9 +103,7 @@ class SpeechCache:
             TypeError: If an argument has the wrong type.
             ValueError: If an argument makes no sense.
         """
-        if not callable(service_factory):
-            name = type(service_factory).__name__
-            raise TypeError(f"service_factory must be callable, not {name}")
+        check_callable("service_factory", service_factory)
         if not isinstance(backend, CacheBackend):
             raise TypeError(f"backend must be a CacheBackend, not {type(backend).__name__}")
         self._factory = service_factory

@@ -13,12 +13,18 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutine
 from typing import Any, cast
 
 from pipecat.services.tts_service import TTSService
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.checks import check_positive_int, check_seconds
+from pipecat_tts_cache.checks import (
+    check_bool,
+    check_callable,
+    check_positive_int,
+    check_seconds,
+)
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.preparation.headless import PipelineEndedError
 from pipecat_tts_cache.preparation.lines import Line, as_lines
@@ -102,7 +108,7 @@ async def is_warm(
         line_timeout: Seconds that a line may take.
 
     Returns:
-        What is there and what is not: `failed` is empty if everything is warm.
+        What is there and what is not: it is true if everything is.
 
     Raises:
         RuntimeError: As for `warm`.
@@ -132,6 +138,7 @@ class Terms:
 
     def __post_init__(self) -> None:
         check_positive_int("concurrency", self.concurrency)
+        check_bool("as_turns", self.as_turns)
         check_seconds("line_timeout", self.line_timeout)
         if self.sample_rate is not None:
             check_positive_int("sample_rate", self.sample_rate)
@@ -146,6 +153,8 @@ async def _rehearse(
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> Warmed:
+    check_callable("service_factory", make)
+    check_bool("refresh", refresh)
     studio = Studio(
         lambda options: checked_service(make(**options)),
         booths=terms.concurrency,
@@ -184,7 +193,10 @@ async def go_through(
 
     Raises:
         Exception: What `say` and `progress` raise.
+        TypeError: If there are no lines, or `progress` cannot be called.
     """
+    if progress is not None:
+        check_callable("progress", progress)
     wanted, groups = _sorted_out(lines)
     outcomes: dict[int, Outcome] = {}
 
@@ -292,9 +304,12 @@ def checked_service(service: object, backend: CacheBackend | None = None) -> Cac
         TypeError: If it is no service behind `TTSCacheMixin`.
         ValueError: If it has no store or another one, or is in a pipeline already.
     """
+    if iscoroutine(service):
+        service.close()
+        raise TypeError("the factory must be a plain function: it is async, and makes a coroutine")
     if not isinstance(service, CacheControls):
         name = type(service).__name__
-        raise TypeError(f"the factory must make a service behind TTSCacheMixin, not a {name}")
+        raise TypeError(f"the factory must make a service behind TTSCacheMixin, not {name}")
     tts = cast(TTSService, service)
     if tts.previous or tts.next:
         raise ValueError("the factory must make a new service each time: this one is in a pipeline")
