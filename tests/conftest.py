@@ -7,6 +7,7 @@
 """What holds for all tests: nothing blocks the event loop, and logs are seen where they matter."""
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,11 @@ class _ToLogging(logging.Handler):
 
 
 even_out()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As for whatever a shell starts in the background. Processes that tests start inherit it, and
+    # some of them are to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 logger.remove()
 logger.add(_ToLogging(), format="{message}", level="DEBUG")
