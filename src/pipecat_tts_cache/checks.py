@@ -7,6 +7,7 @@
 """Checks of what users pass in: nonsense is refused where it happens, in words."""
 
 import math
+from types import UnionType
 from typing import Any, get_args
 
 MAX_SECONDS = 100 * 365 * 86400.0
@@ -101,6 +102,23 @@ def check_callable(name: str, value: object) -> None:
     """
     if not callable(value):
         raise TypeError(f"{name} must be callable, not {type(value).__name__}")
+
+
+def check_instance(name: str, value: object, kind: type | UnionType) -> None:
+    """Check what kind of thing something is.
+
+    Args:
+        name: What it is called, for the message.
+        value: The thing.
+        kind: What it must be; `X | None` if it may be left out.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, kind):
+        wanted = kind if isinstance(kind, type) else get_args(kind)[0]
+        article = "an" if wanted.__name__[0] in "aeiouAEIOU" else "a"
+        raise TypeError(f"{name} must be {article} {wanted.__name__}, not {type(value).__name__}")
 
 
 def check_choice(name: str, value: object, choices: Any) -> Any:

@@ -25,7 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 
 from pipecat_tts_cache.backends.base import CacheBackend, Entry
-from pipecat_tts_cache.checks import check_positive_int, check_seconds
+from pipecat_tts_cache.checks import (
+    check_bool,
+    check_callable,
+    check_instance,
+    check_positive_int,
+    check_seconds,
+)
 from pipecat_tts_cache.errors import BackendError
 from pipecat_tts_cache.key import digest_text, prepare_text
 
@@ -151,7 +157,10 @@ async def list_entries(
 
     Raises:
         BackendError: If the store fails, or cannot tell what was asked for.
+        TypeError: If an argument has the wrong type.
     """
+    check_instance("backend", backend, CacheBackend)
+    check_instance("selection", selection, Selection | None)
     chosen = selection or Selection()
     fits = _matcher(chosen, wall_clock())
     async for entry in backend.entries(chosen.namespace):
@@ -181,8 +190,10 @@ async def purge(
 
     Raises:
         BackendError: If the store fails, or cannot tell what was asked for.
+        TypeError: If an argument has the wrong type.
         ValueError: If the selection is everything: there is `clear` for that.
     """
+    check_instance("selection", selection, Selection)
     if selection.is_everything:
         raise ValueError("this would remove everything: say what to purge, or call clear()")
     return await remove_entries(
@@ -216,8 +227,10 @@ async def remove_entries(
 
     Raises:
         BackendError: If the store fails, or cannot tell what was asked for.
+        TypeError: If an argument has the wrong type.
     """
-    if not dry_run:
+    check_instance("backend", backend, CacheBackend)
+    if not check_bool("dry_run", dry_run):
         await backend.sweep(selection.namespace)
     entries, size, duration, spared = 0, 0, 0.0, 0
     async for batch in _batches(list_entries(backend, selection, wall_clock=wall_clock), _BATCH):
@@ -251,6 +264,7 @@ async def delete_text(
 
     Raises:
         BackendError: If the store fails. Then something may be left: erase again.
+        TypeError: If an argument has the wrong type.
     """
     return await remove_entries(backend, Selection(text=text, secret=secret), dry_run=dry_run)
 
@@ -284,8 +298,14 @@ async def copy_store(
 
     Raises:
         BackendError: If the source cannot be listed.
+        TypeError: If an argument has the wrong type.
         ValueError: If both are the same store, or `concurrency` is not above zero.
     """
+    check_instance("source", source, CacheBackend)
+    check_instance("target", target, CacheBackend)
+    check_bool("overwrite", overwrite)
+    if progress is not None:
+        check_callable("progress", progress)
     if source is target:
         raise ValueError("source and target are the same store")
     at_once = check_positive_int("concurrency", concurrency)

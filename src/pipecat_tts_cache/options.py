@@ -6,7 +6,7 @@
 
 """What a user can set, checked where it is set."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from inspect import signature
@@ -154,14 +154,18 @@ def check_spelling(names: Iterable[str], service: type) -> None:
         TypeError: If one of them is no argument of the service, and was meant for the cache.
     """
     options = signature(checked_options).parameters
-    makers = (vars(each)["__init__"] for each in service.__mro__ if "__init__" in vars(each))
-    known = {name for maker in makers for name in signature(maker).parameters}
     for name in names:
         near = get_close_matches(name, options, n=1, cutoff=_NEARLY)
-        if near and name not in known:
+        if near and not any(name in _arguments_of(each) for each in service.__mro__):
             raise TypeError(
                 f"{service.__name__} has no argument {name!r}: did you mean {near[0]!r}?"
             )
+
+
+def _arguments_of(one: type) -> Collection[str]:
+    """Name the arguments of a class's own constructor."""
+    own = vars(one).get("__init__")
+    return () if own is None else signature(own).parameters
 
 
 def _expect(name: str, value: object, kind: type | UnionType, description: str) -> None:

@@ -28,7 +28,13 @@ from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 from pipecat_tts_cache.backends.base import CacheBackend, Entry
-from pipecat_tts_cache.checks import check_positive_int, check_ttl
+from pipecat_tts_cache.checks import (
+    check_bool,
+    check_callable,
+    check_instance,
+    check_positive_int,
+    check_ttl,
+)
 from pipecat_tts_cache.exports.edits import Found, Recordings
 from pipecat_tts_cache.exports.folder import ExportFolder, Format
 from pipecat_tts_cache.exports.index import IndexKind
@@ -132,6 +138,7 @@ async def export_store(
     Raises:
         BackendError: If the store cannot be listed. What was written by then is in the index.
         OSError: If the folder or its index cannot be written.
+        TypeError: If an argument has the wrong type.
         ValueError: If an argument makes no sense, or the folder's index is damaged.
     """
     at_once = check_positive_int("concurrency", concurrency)
@@ -139,6 +146,8 @@ async def export_store(
         raise ValueError(f"format must be 'flac' or 'wav', not {format!r}")
     if index not in get_args(IndexKind):
         raise ValueError(f"index must be 'csv' or 'jsonl', not {index!r}")
+    _check(store, progress, overwrite=overwrite)
+    check_instance("selection", selection, Selection | None)
     target = await asyncio.to_thread(ExportFolder, _path(folder), index, format)
     tally = _Tally(Exported(), progress)
     try:
@@ -183,9 +192,11 @@ async def import_store(
 
     Raises:
         OSError: If the folder or its index cannot be read, or is not there.
+        TypeError: If an argument has the wrong type.
         ValueError: If an argument makes no sense, or the index is none.
     """
     at_once = check_positive_int("concurrency", concurrency)
+    _check(store, progress, overwrite=overwrite, delete_missing=delete_missing, dry_run=dry_run)
     seconds = ttl if ttl == KEPT else check_ttl(ttl)
     source = await asyncio.to_thread(Recordings, _path(folder))
     tally = _Tally(Imported(lines=len(source.rows)), progress)
@@ -303,6 +314,14 @@ async def _leave(store: CacheBackend, found: Found, how: _How) -> tuple[str, str
 
 def _of_store(error: Exception) -> str:
     return f"the store failed ({type(error).__name__})"
+
+
+def _check(store: object, progress: object, **switches: object) -> None:
+    check_instance("store", store, CacheBackend)
+    if progress is not None:
+        check_callable("progress", progress)
+    for name, value in switches.items():
+        check_bool(name, value)
 
 
 def _path(folder: object) -> Path:

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
-from pipecat_tts_cache.checks import check_positive_int
+from pipecat_tts_cache.checks import check_instance, check_positive_int
 
 Price = Decimal | int | float | str
 _MILLION = 1_000_000
@@ -116,7 +116,16 @@ class PriceTable:
 
         Returns:
             The cost in `currency`, or None if no price is known.
+
+        Raises:
+            TypeError: If an argument has the wrong type.
+            ValueError: If the characters are less than none.
         """
+        check_instance("service", service, str)
+        check_instance("model", model, str | None)
+        check_instance("characters", characters, int)
+        if characters < 0:
+            raise ValueError(f"characters must not be negative, not {characters}")
         names = (service.casefold(), provider_of(service))
         for rule in self._rules:
             if any(map(rule.service.fullmatch, names)) and _fits(rule.model, model):

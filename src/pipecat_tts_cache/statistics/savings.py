@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 from pipecat_tts_cache.backends.base import CacheBackend
-from pipecat_tts_cache.checks import check_positive_int
+from pipecat_tts_cache.checks import check_instance, check_positive_int
 from pipecat_tts_cache.inventory import Selection, list_entries
 from pipecat_tts_cache.statistics.prices import PriceTable
 
@@ -155,7 +155,11 @@ class SavingsLedger:
 
         Returns:
             The report.
+
+        Raises:
+            TypeError: If the prices are no `PriceTable`.
         """
+        check_instance("prices", prices, PriceTable | None)
         with self._lock:
             return self._books.report(prices)
 
@@ -182,9 +186,10 @@ async def savings_report(
 
     Raises:
         BackendError: If the store fails, or does not list what it keeps.
-        TypeError: If the number is none.
-        ValueError: If it is not above zero.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the number is not above zero.
     """
+    check_instance("prices", prices, PriceTable | None)
     books = _Books(check_positive_int("max_namespaces", max_namespaces))
     unknown = 0
     async for entry in list_entries(backend, selection):
