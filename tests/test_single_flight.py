@@ -288,7 +288,7 @@ async def test_a_follower_that_ends_leaves_nothing_behind(kind: str) -> None:
         await asyncio.sleep(1.2)
         await second.bot.cancel()
         names = [task.get_name() for task in asyncio.all_tasks()]
-        assert [] == [name for name in names if "tts_cache_follow" in name]
+        assert [] == [name for name in names if f"{second.tts.name}::tts_cache" in name]
         await first.bot.until_quiet()
         heard_once(first, LINE)
         second.bot.until_quiet = first.bot.until_quiet  # type: ignore[method-assign]

@@ -393,6 +393,17 @@ async def test_lines_are_preloaded() -> None:
     assert 1 == len(make.made)
 
 
+async def test_lines_are_preloaded_side_by_side() -> None:
+    """As many at a time as are fetched."""
+    make = Company("inline", first_audio=1.0)
+    loop = asyncio.get_running_loop()
+    async with speech_of(make, concurrency=5) as speech:
+        began = loop.time()
+        done = await speech.preload(f"Line number {i} is here." for i in range(20))
+        assert 4 <= loop.time() - began <= 5
+    assert 20 == len(done.stored)
+
+
 async def test_who_fetches_what_is_being_preloaded_waits_for_it() -> None:
     """It is asked for once."""
     make = Company(first_audio=1.0)

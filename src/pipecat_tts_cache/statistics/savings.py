@@ -25,7 +25,8 @@ from pipecat_tts_cache.statistics.prices import PriceTable
 OTHER = "(other)"
 """What stands for all names beyond those that are told apart."""
 _NAMESPACES = 1000
-_TAGS = 100
+TAGS = 100
+"""How many tags are told apart."""
 _MODELS = 100
 _T = TypeVar("_T", bound=Hashable)
 
@@ -213,7 +214,7 @@ class _Books:
         name = known(namespace, self.namespaces, self.max_namespaces, OTHER)
         saved = [self.total, self.namespaces.setdefault(name, Counter())]
         if tag is not None:
-            saved.append(self.tags.setdefault(known(tag, self.tags, _TAGS, OTHER), Counter()))
+            saved.append(self.tags.setdefault(known(tag, self.tags, TAGS, OTHER), Counter()))
         for each in saved:
             each[who] += characters
 

@@ -14,12 +14,9 @@ from statistics import median, quantiles
 from typing import Any
 
 from pipecat_tts_cache.statistics.prices import PriceTable
-from pipecat_tts_cache.statistics.savings import SavingsLedger
+from pipecat_tts_cache.statistics.savings import OTHER, TAGS, SavingsLedger, known
 
 _LOOKUPS_KEPT = 1000
-_TAGS_KEPT = 100
-_OTHER_TAGS = "(other)"
-"""What is counted under whatever tags come beyond those."""
 
 
 class NotStored(StrEnum):
@@ -263,10 +260,7 @@ class CacheStats(Tally):
             listener(counted)
 
     def _known(self, tag: str | None) -> str | None:
-        """Keep the number of tags within its bound."""
-        if tag is None or tag in self.tags or len(self.tags) < _TAGS_KEPT:
-            return tag
-        return _OTHER_TAGS
+        return None if tag is None else known(tag, self.tags, TAGS, OTHER)
 
     def _count(self, counted: Counted) -> None:
         self.count(counted.characters, hit=counted.hit)
