@@ -170,13 +170,13 @@ async def test_transforms_and_filters_are_those_of_the_moment() -> None:
 
 
 class OnceATurn(BaseTextFilter):
-    """Lets the first sentence of a turn pass."""
+    """Lets the first sentence of a turn pass, in upper case."""
 
     def __init__(self) -> None:
         self.has_spoken = False
 
     async def filter(self, text: str) -> str:
-        text, self.has_spoken = "" if self.has_spoken else text, True
+        text, self.has_spoken = "" if self.has_spoken else text.upper(), True
         return text
 
     async def handle_interruption(self) -> None:
@@ -191,6 +191,7 @@ async def test_a_filter_has_a_state_for_each() -> None:
         await mine.filter("Hello.")
         assert ["Hello."] == (await tts.warm(["Hello."])).stored
         assert mine.has_spoken
+    assert ["HELLO."] == tts.provider.texts
 
 
 async def test_the_sample_rate_is_that_of_the_pipeline() -> None:

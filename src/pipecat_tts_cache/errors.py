@@ -58,7 +58,7 @@ class SpeechError(CacheError):
 
     Attributes:
         reasons: Why, as in `NotStored` and `Bypass`; or "timeout", "pipeline ended", "nothing to
-            say", "several sentences", "not there", "closed".
+            say", "several sentences", "not there", "not stored", "closed".
     """
 
     def __init__(self, reasons: Sequence[str]) -> None:

@@ -23,10 +23,9 @@ from pipecat_tts_cache.cli.output import Column, Table, note, write_fields, writ
 from pipecat_tts_cache.cli.progress import Show, progress_bar
 from pipecat_tts_cache.cli.words import many
 from pipecat_tts_cache.preparation.lines import Line
-from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
+from pipecat_tts_cache.preparation.outcomes import Outcome, Unprepared, Warmed
 
 _MIN_COUNT = 2
-_MISSING = "not there"
 
 Concurrency = Annotated[
     int,
@@ -161,7 +160,7 @@ def _kind(outcome: Outcome) -> str:
     """Tell what came of a line in a word."""
     if outcome.warm:
         return "stored" if outcome.spoken else "already"
-    return "missing" if outcome.reasons == (_MISSING,) else "failed"
+    return "missing" if outcome.reasons == (Unprepared.NOT_THERE,) else "failed"
 
 
 def _tell(done: Warmed, *, as_json: bool, dry_run: bool) -> None:

@@ -7,10 +7,35 @@
 """What came of lines that were to be prepared."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pipecat_tts_cache.backends.entry import CacheKey
 from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.utterance import Utterance
+
+
+class Unprepared(StrEnum):
+    """Why a line is not in the store, where neither `NotStored` nor `Bypass` says it.
+
+    Parameters:
+        CLOSED: The `SpeechCache` is closed.
+        GIVEN_UP: Others of its voice have timed out.
+        NOTHING_TO_SAY: There is nothing in it that is spoken.
+        NOT_STORED: What was spoken has not arrived in the store.
+        NOT_THERE: It was only looked for; or what is there cannot be had.
+        PIPELINE_ENDED: The service has ended its pipeline, as on a fatal error.
+        SEVERAL_SENTENCES: The service looks it up in parts, so that it is no utterance.
+        TIMEOUT: It has taken too long.
+    """
+
+    CLOSED = "closed"
+    GIVEN_UP = "given up"
+    NOTHING_TO_SAY = "nothing to say"
+    NOT_STORED = "not stored"
+    NOT_THERE = "not there"
+    PIPELINE_ENDED = "pipeline ended"
+    SEVERAL_SENTENCES = "several sentences"
+    TIMEOUT = "timeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +62,8 @@ class Outcome:
         warm: Whether all of it is in the store by now.
         spoken: Whether the provider was asked for any of it.
         reasons: Why some of it is not in the store, as in `NotStored` and `Bypass`; or "timeout",
-            "given up" (others of the voice had timed out), "pipeline ended", "nothing to say", "not
-            there".
+            "given up" (others of the voice had timed out), "pipeline ended", "nothing to say",
+            "not there", "not stored", and of a `SpeechCache` "several sentences".
     """
 
     line: Line

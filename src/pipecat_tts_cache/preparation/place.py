@@ -24,7 +24,7 @@ from pipecat_tts_cache.preparation.headless import headless
 from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.preparation.rehearsal import Asked, Rehearsal, Standing
 from pipecat_tts_cache.preparation.warming import ServiceFactory, checked_service
-from pipecat_tts_cache.statistics.stats import Bypass
+from pipecat_tts_cache.statistics.stats import Bypass, NotStored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,8 @@ def _place(service: CacheControls, asked: Asked) -> Place:
 
 def _only(asked: list[Asked], reasons: list[str]) -> Asked:
     """Make sure that a line is looked up as one."""
-    reasons = [reason for reason in reasons if reason != "store_failed"]  # nothing is looked up
+    # Nothing is looked up, so that the store has not told either.
+    reasons = [reason for reason in reasons if reason != NotStored.STORE_FAILED]
     if len(asked) > 1 or (asked and reasons):
         raise ValueError("the line is said in several sentences, each kept by itself: name one")
     if reasons:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipecat_tts_cache.backends.entry import CacheKey
-from pipecat_tts_cache.statistics.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats, NotStored
 from pipecat_tts_cache.utterance import Utterance
 
 
@@ -101,7 +101,7 @@ class Standing:
         unkept: Counter[str] = Counter()
         for counts in (stats.not_stored, stats.bypassed):
             unkept.update({reason.value: count for reason, count in counts.items()})
-        unkept["store_failed"] += rehearsal.unknown
+        unkept[NotStored.STORE_FAILED.value] += rehearsal.unknown
         return cls(rehearsal.there, rehearsal.missing, stats.stores, unkept)
 
     def reasons_since(self, before: "Standing") -> list[str]:

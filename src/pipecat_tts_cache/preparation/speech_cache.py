@@ -18,6 +18,7 @@ from pipecat_tts_cache.checks import check_callable, check_seconds
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.errors import SpeechError
 from pipecat_tts_cache.preparation.lines import Line
+from pipecat_tts_cache.preparation.outcomes import Unprepared
 from pipecat_tts_cache.preparation.rehearsal import Rehearsal
 from pipecat_tts_cache.preparation.studio import Options, Studio
 from pipecat_tts_cache.preparation.warming import (
@@ -30,13 +31,13 @@ from pipecat_tts_cache.preparation.warming import (
     go_through,
     say_line,
 )
-from pipecat_tts_cache.statistics.stats import CacheStats
+from pipecat_tts_cache.statistics.stats import CacheStats, NotStored
 from pipecat_tts_cache.store import Store
 from pipecat_tts_cache.utterance import Utterance
 
 _LOOKUP_SECONDS = 10.0
 _KEYS_IN_A_ROW = 200
-_TELLS_NOTHING = {"store_failed", "timeout", "pipeline ended"}
+_TELLS_NOTHING = {NotStored.STORE_FAILED, Unprepared.TIMEOUT, Unprepared.PIPELINE_ENDED}
 """Reasons that leave open whether something is there."""
 
 
@@ -149,7 +150,7 @@ class SpeechCache:
                 raise SpeechError(result.outcome.reasons)
             if (utterance := await self._look_up(wanted)) is not None:
                 return utterance
-        raise SpeechError(["not there"])
+        raise SpeechError([Unprepared.NOT_THERE.value])
 
     async def preload(
         self,
@@ -270,7 +271,7 @@ class SpeechCache:
                 del self._errands[what]
                 errand.task.cancel()
         if errand.task.cancelled():
-            raise SpeechError(["closed"])
+            raise SpeechError([Unprepared.CLOSED.value])
         return errand.task.result()
 
     def _begin(self, line: Line, speaks: bool) -> _Errand:
@@ -287,8 +288,8 @@ class SpeechCache:
             outcome = await say_line(booth, rehearsal, line, self._terms)
         keys = {asked.key for asked in rehearsal.asked or ()}
         if len(keys) > 1:
-            outcome = replace(outcome, warm=False, reasons=("several sentences",))
-            return _Result(outcome)
+            reasons = (Unprepared.SEVERAL_SENTENCES.value,)
+            return _Result(replace(outcome, warm=False, reasons=reasons))
         if outcome.warm:
             (self._known[line],) = keys
         else:
@@ -300,7 +301,7 @@ class SpeechCache:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SpeechError(["closed"])
+            raise SpeechError([Unprepared.CLOSED.value])
 
 
 def _as_line(line: object) -> Line:

@@ -28,10 +28,10 @@ from pipecat_tts_cache.checks import (
 from pipecat_tts_cache.controls import CacheControls
 from pipecat_tts_cache.preparation.headless import PipelineEndedError
 from pipecat_tts_cache.preparation.lines import Line, as_lines
-from pipecat_tts_cache.preparation.outcomes import Outcome, Warmed
+from pipecat_tts_cache.preparation.outcomes import Outcome, Unprepared, Warmed
 from pipecat_tts_cache.preparation.rehearsal import Rehearsal, Standing
 from pipecat_tts_cache.preparation.studio import Booth, Studio
-from pipecat_tts_cache.statistics.stats import Bypass
+from pipecat_tts_cache.statistics.stats import Bypass, NotStored
 
 __all__ = ["Line", "Outcome", "ServiceFactory", "Warmed", "is_warm", "warm"]
 
@@ -39,7 +39,6 @@ ServiceFactory = Callable[..., TTSService]
 _IDLE_SECONDS = 1.0
 _MOST_TIMEOUTS = 3
 """In a row; then a voice is given up, as each costs the time that a line may take."""
-_TIMEOUT = "timeout"
 
 Progress = Callable[[int, int, Outcome], None]
 
@@ -211,7 +210,7 @@ async def go_through(
             groups.rotate(-1)  # so that voices are shared out among the workers
             while group.lines:
                 number, line = group.lines.popleft()
-                note(number, _given_up(line) if group.is_silent else await group.say(line, say))
+                note(number, await group.say(line, say))
             if group in groups:
                 groups.remove(group)
 
@@ -237,20 +236,18 @@ class _Group:
     lines: deque[tuple[int, Line]]
     timeouts: int = 0
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether it is no use to go on."""
-        return self.timeouts >= _MOST_TIMEOUTS
-
     async def say(self, line: Line, say: Callable[[Line], Awaitable[Outcome]]) -> Outcome:
-        """Say a line, and note whether it has timed out."""
+        """Say a line, unless it is no use to go on, and note whether it has timed out."""
+        if self.timeouts >= _MOST_TIMEOUTS:
+            return _unprepared(line, Unprepared.GIVEN_UP)
         outcome = await say(line)
-        self.timeouts = self.timeouts + 1 if outcome.reasons == (_TIMEOUT,) else 0
+        timed_out = outcome.reasons == (Unprepared.TIMEOUT,)
+        self.timeouts = self.timeouts + 1 if timed_out else 0
         return outcome
 
 
-def _given_up(line: Line) -> Outcome:
-    return Outcome(line=line, warm=False, reasons=("given up",))
+def _unprepared(line: Line, why: Unprepared | Bypass, *, spoken: bool = False) -> Outcome:
+    return Outcome(line=line, warm=False, spoken=spoken, reasons=(why.value,))
 
 
 async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms) -> Outcome:
@@ -267,26 +264,27 @@ async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms)
     """
     book = booth.service._tts_cache_book
     if booth.voice is None:
-        return Outcome(line=line, warm=False, reasons=(Bypass.PIPECAT_CHANGED.value,))
+        return _unprepared(line, Bypass.PIPECAT_CHANGED)
     book.rehearsal = rehearsal
     before = Standing.of(rehearsal, book.stats)
     try:
         await booth.voice.say(line.text, as_turn=terms.as_turns, patience=terms.line_timeout)
         await book.written()
     except TimeoutError:
-        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=(_TIMEOUT,))
+        return _unprepared(line, Unprepared.TIMEOUT, spoken=rehearsal.speaks)
     except PipelineEndedError:
-        return Outcome(line=line, warm=False, spoken=rehearsal.speaks, reasons=("pipeline ended",))
+        return _unprepared(line, Unprepared.PIPELINE_ENDED, spoken=rehearsal.speaks)
     after = Standing.of(rehearsal, book.stats)
     there, missing = after.there - before.there, after.missing - before.missing
     stored, reasons = after.stores - before.stores, after.reasons_since(before)
     spoken = missing + (there if rehearsal.refresh else 0) if rehearsal.speaks else 0
     if not rehearsal.speaks and missing:
-        reasons.append("not there")
+        reasons.append(Unprepared.NOT_THERE.value)
     if not (there or missing or reasons):
-        reasons.append("error" if booth.voice.has_failed else "nothing to say")
+        failed = booth.voice.has_failed
+        reasons.append((NotStored.ERROR if failed else Unprepared.NOTHING_TO_SAY).value)
     if stored < spoken and not reasons:
-        reasons.append("not stored")
+        reasons.append(Unprepared.NOT_STORED.value)
     return Outcome(line=line, warm=not reasons, spoken=spoken > 0, reasons=tuple(reasons))
 
 
