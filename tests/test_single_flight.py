@@ -310,6 +310,23 @@ async def test_settings_wait_until_what_follows_is_heard(kind: str) -> None:
         ]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_settings_wait_for_the_sentences_of_a_turn(kind: str) -> None:
+    """Also where nothing else is said, and the turn goes on after it."""
+    async with calls(2, kind) as (first, second):
+        first.provider.fail(Fault.BROKEN)
+        await first.bot.speak(TURN[0].strip())
+        await second.bot.llm_turn(TURN[:2], end=False)
+        await second.bot.update_settings(voice="bert")
+        await second.bot.llm_turn(TURN[2:])
+        await second.bot.until_quiet()
+        assert {TURN[0].strip(): "anna"} == {
+            request.text.strip(): request.settings["voice"]
+            for request in second.provider.requests
+            if request.text.strip() == TURN[0].strip()
+        }
+
+
 @pytest.mark.parametrize(
     ("leads", "follows", "expected"),
     [

@@ -8,7 +8,6 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Self
 
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStartedFrame
 
@@ -90,7 +89,7 @@ class Feed(Iterator[Sound]):
         self.heard += (len(audio) - skipped) / block / rate
         return TTSAudioRawFrame(audio[skipped:], rate, channels, context_id=self._context_id)
 
-    def _goes_on_after(self, before: Self) -> bool:
+    def _goes_on_after(self, before: "Feed") -> bool:
         """Find the place where the take before broke off, if it can be told by now."""
         place = self._place_of(before)
         if place is None:
@@ -101,7 +100,7 @@ class Feed(Iterator[Sound]):
         self._after = None
         return True
 
-    def _place_of(self, before: Self) -> float | None:
+    def _place_of(self, before: "Feed") -> float | None:
         """Find in this take, in seconds, what is heard at the end of the take before."""
         old, new = before.words, self.words
         word = bisect_right(old, before.heard, key=lambda each: each.start) - 1
