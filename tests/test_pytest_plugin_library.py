@@ -180,6 +180,17 @@ def test_nonsense_is_no_recording(tmp_path: Path, fields: dict[str, Any]) -> Non
     assert 1 == len(library.damaged)
 
 
+@pytest.mark.parametrize("length", [0, 1, 60])
+def test_a_page_that_was_cut_off_is_named(tmp_path: Path, length: int) -> None:
+    """Also one of which so little is left that only its name tells what it was."""
+    Library(tmp_path).add(KEY, LINE)
+    page = page_of(tmp_path)
+    page.write_bytes(page.read_bytes()[:length])
+    library = Library(tmp_path)
+    assert {} == library.recordings
+    assert [page.name] == list(library.damaged)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[1]", b"7", b'{"text": "Hi."}', b'{"a": "\xff"}', b"[" * 100_000]
 )

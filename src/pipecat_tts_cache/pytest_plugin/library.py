@@ -19,6 +19,7 @@ recorded again and is the same is not written again.
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from pipecat_tts_cache.utterance import Utterance, Word
 _MARK = "pipecat_tts_cache"
 _VERSION = 1
 _MAX_CHANNELS = 33
+_PAGE = re.compile(r"--[0-9a-f]{12}\.json$")
+"""How the page of a recording is called."""
 _SUFFIXES = (".flac", ".wav")
 _NOT_KEPT = {"audio", "words", "seal", "created_at", "expires_at"}
 """What the files hold in another way, and what would change from run to run."""
@@ -197,6 +200,8 @@ def _read(page: Path) -> Recording | None:
     try:
         text = page.read_text(encoding="utf-8")
         if _MARK not in text:
+            if _PAGE.search(page.name):
+                raise CorruptRecordError("it is empty, cut off or not as it was written")
             return None
         sounds = [sound for suffix in _SUFFIXES if (sound := page.with_suffix(suffix)).is_file()]
         if len(sounds) != 1:
