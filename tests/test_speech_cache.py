@@ -460,15 +460,38 @@ class Dumb(MemoryCacheBackend):
         raise OSError
 
 
-async def test_a_store_that_does_not_tell_is_told() -> None:
-    """Neither yes nor no would be true; and nothing is paid for that could not be kept."""
+class Dead(Dumb):
+    """Fails at everything."""
+
+    async def get(self, key: CacheKey) -> Utterance | None:
+        raise OSError
+
+    async def set(self, key: CacheKey, utterance: Utterance, *, ttl: float | None = None) -> bool:
+        raise OSError
+
+
+async def test_a_store_that_does_not_tell() -> None:
+    """Neither yes nor no would be true, nothing is kept blindly, but what is wanted is spoken."""
     make = Company()
     make.store = Dumb()
     async with speech_of(make) as speech:
-        for ask in (speech.contains, speech.fetch):
-            with pytest.raises(SpeechError, match="store_failed"):
-                await ask("Hello.")
-    assert [] == make.provider.requests
+        with pytest.raises(SpeechError, match="store_failed"):
+            await speech.contains("Hello.")
+        done = await speech.preload(["Hello."])
+        assert {"Hello.": ("store_failed",)} == done.failed
+        assert [] == make.provider.requests
+        assert "Hello." == heard(await speech.fetch("Hello."))
+        assert ["Hello."] == make.provider.texts
+
+
+async def test_a_dead_store_costs_no_speech() -> None:
+    """Whoever waits for a line has it spoken, once for all of them."""
+    make = Company()
+    make.store = Dead()
+    async with speech_of(make) as speech:
+        for utterance in await asyncio.gather(*(speech.fetch("Hello.") for _ in range(5))):
+            assert "Hello." == heard(utterance)
+    assert ["Hello."] == make.provider.texts
 
 
 # Services come and go

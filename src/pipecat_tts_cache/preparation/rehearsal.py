@@ -38,6 +38,7 @@ class Rehearsal:
     Parameters:
         speaks: Whether it speaks what is missing; if not, it only finds out what is.
         refresh: Whether it speaks what is there, too, to replace it.
+        blindly: Whether it speaks what the store does not tell of.
         there: Sentences that were in the store.
         missing: Sentences that were not.
         unknown: Sentences of which the store did not tell.
@@ -47,6 +48,7 @@ class Rehearsal:
 
     speaks: bool = True
     refresh: bool = False
+    blindly: bool = False
     there: int = 0
     missing: int = 0
     unknown: int = 0
@@ -68,7 +70,9 @@ class Rehearsal:
             self.there += 1
         else:
             self.missing += 1
-        return not self.speaks or there is None or (there and not self.refresh)
+        if there is None:
+            return not (self.speaks and self.blindly)
+        return not self.speaks or (there and not self.refresh)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -39,6 +40,20 @@ _LOOKUP_SECONDS = 10.0
 _KEYS_IN_A_ROW = 200
 _TELLS_NOTHING = {NotStored.STORE_FAILED, Unprepared.TIMEOUT, Unprepared.PIPELINE_ENDED}
 """Reasons that leave open whether something is there."""
+
+
+class _Purpose(Enum):
+    """What a line is said for.
+
+    Parameters:
+        FIND: To find out whether the store has it.
+        KEEP: For the store, if that does not have it.
+        HAVE: For who asked for it, as the store does not tell what it has.
+    """
+
+    FIND = "find"
+    KEEP = "keep"
+    HAVE = "have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +133,7 @@ class SpeechCache:
             idle_timeout=check_seconds("idle_timeout", idle_timeout),
         )
         self._known: dict[Line, CacheKey] = {}
-        self._errands: dict[tuple[Line, bool], _Errand] = {}
+        self._errands: dict[tuple[Line, _Purpose], _Errand] = {}
         self._tasks: set[asyncio.Task[_Result]] = set()
         self._closed = False
 
@@ -144,6 +159,8 @@ class SpeechCache:
             return utterance
         for _ in range(2):  # what is there and cannot be read is removed, and spoken anew
             result = await self._run(wanted)
+            if result.outcome.reasons == ("store_failed",) and result.take is None:
+                result = await self._run(wanted, _Purpose.HAVE)
             if result.take is not None:
                 return result.take
             if not result.outcome.warm:
@@ -197,7 +214,7 @@ class SpeechCache:
             ValueError: As `fetch`.
         """
         wanted = _as_line(line)
-        outcome = (await self._run(wanted, speaks=False)).outcome
+        outcome = (await self._run(wanted, _Purpose.FIND)).outcome
         if _TELLS_NOTHING & set(outcome.reasons):
             raise SpeechError(outcome.reasons)
         return outcome.warm
@@ -254,13 +271,13 @@ class SpeechCache:
             await self._store.written()  # if it is damaged, it is being removed
         return utterance
 
-    async def _run(self, line: Line, *, speaks: bool = True) -> _Result:
+    async def _run(self, line: Line, purpose: _Purpose = _Purpose.KEEP) -> _Result:
         """Have a line said or looked for, unless that is under way, and wait for what comes of it.
 
         It is broken off when nobody waits for it any more.
         """
         self._check_open()
-        what = (line, speaks)
+        what = (line, purpose)
         errand = self._errands.get(what) or self._begin(*what)
         errand.waiting += 1
         try:
@@ -274,16 +291,17 @@ class SpeechCache:
             raise SpeechError([Unprepared.CLOSED.value])
         return errand.task.result()
 
-    def _begin(self, line: Line, speaks: bool) -> _Errand:
-        task = asyncio.create_task(self._say(line, speaks=speaks))
+    def _begin(self, line: Line, purpose: _Purpose) -> _Errand:
+        task = asyncio.create_task(self._say(line, purpose))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._errands[line, speaks] = _Errand(task)
-        return self._errands[line, speaks]
+        self._errands[line, purpose] = _Errand(task)
+        return self._errands[line, purpose]
 
-    async def _say(self, line: Line, *, speaks: bool) -> _Result:
-        rehearsal = Rehearsal(speaks=speaks, asked=[], takes={})
+    async def _say(self, line: Line, purpose: _Purpose) -> _Result:
+        speaks, blindly = purpose is not _Purpose.FIND, purpose is _Purpose.HAVE
+        rehearsal = Rehearsal(speaks=speaks, blindly=blindly, asked=[], takes={})
         async with self._studio.booth(line.options) as booth:
             outcome = await say_line(booth, rehearsal, line, self._terms)
         keys = {asked.key for asked in rehearsal.asked or ()}
