@@ -149,3 +149,9 @@ def test_without_the_extra_it_says_how_to_install_it(missing: str) -> None:
     assert (1, "") == (done.returncode, done.stdout)
     assert "pip install 'pipecat-tts-cache[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_tells_its_version() -> None:
+    """As every command line does."""
+    done = subprocess.run([*MODULE, "--version"], capture_output=True, text=True, check=True)
+    assert metadata.version("pipecat-tts-cache") == done.stdout.strip()

@@ -6,6 +6,9 @@
 
 """The commands, put together."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from pipecat_tts_cache.cli import (
@@ -42,6 +45,19 @@ pinning.register(app)
 removal.register(app)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("pipecat-tts-cache"))
+        raise typer.Exit
+
+
 @app.callback()
-def _group() -> None:
+def _group(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
     """Keep this a group of commands, whatever it is mounted on."""
