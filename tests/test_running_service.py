@@ -152,6 +152,19 @@ async def test_a_line_may_have_another_voice() -> None:
     assert 1 == (await tts.get_cache_stats())["hits"]
 
 
+async def test_a_line_may_be_in_another_language() -> None:
+    """Several languages are prepared in one call, and each is found when it is spoken."""
+    tts = make()
+    async with running(tts) as bot:
+        lines = [Line("Taxi!", {"language": language}) for language in ("de", "fr")]
+        assert ["Taxi!"] * 3 == (await tts.warm([*lines, "Taxi!"])).stored
+        for language in ("fr", "de"):
+            await bot.update_settings(language=language)
+            await say(bot, "Taxi!")
+    assert {"de", "fr", None} == {each.settings["language"] for each in tts.provider.requests}
+    assert (2, 3) == ((await tts.get_cache_stats())["hits"], len(tts.provider.requests))
+
+
 async def test_transforms_and_filters_are_those_of_the_moment() -> None:
     """Texts are prepared as the service prepares them by now."""
 
