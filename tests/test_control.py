@@ -18,6 +18,8 @@ from pipecat_tts_cache import CacheControl, MemoryCacheBackend
 from pipecat_tts_cache.control import Controls, control_of
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.simulation import simulated_time
+from tests.cached import KINDS as SERVICES
 from tests.cached_scripted import CACHED_SCRIPTED
 from tests.stored import check_store, entries
 
@@ -60,6 +62,23 @@ async def test_bypass_neither_reads_nor_writes(kind: str) -> None:
     assert (1, 1, {"control": 3}) == (stats["hits"], stats["misses"], stats["bypassed"])
     assert 4 == len(tts.provider.requests)
     assert [TEXT] == check_store(backend)
+
+
+@pytest.mark.parametrize(
+    "title", ["CartesiaTTSService", "ElevenLabsHttpTTSService", "OpenAITTSService"]
+)
+async def test_services_of_pipecat_heed_it(title: str) -> None:
+    """Their providers are asked where it says so, and a fresh take is the one that is replayed."""
+    service = SERVICES[title]
+    async with simulated_time(), service.server() as server:
+        tts = service.with_cache(server, cache_backend=MemoryCacheBackend())
+        async with running(tts, sample_rate=service.sample_rate) as bot:
+            await say(bot, speak(no_store=True), speak(), speak())
+            assert 2 == len(server.requests)
+            await say(bot, speak(bypass=True), speak(refresh=True), speak(no_store=True))
+            first, *_, fresh, last = (each.audio for each in bot.said().contexts)
+        assert 4 == len(server.requests)
+    assert first != fresh == last
 
 
 async def test_refresh_replaces_what_is_stored(kind: str) -> None:

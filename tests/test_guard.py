@@ -19,6 +19,8 @@ from pipecat_tts_cache import CacheKey, MemoryCacheBackend, Utterance
 from pipecat_tts_cache.guard import Guard
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Provider
+from pipecat_tts_cache.testing.simulation import simulated_time
+from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
 from tests.stored import check_store, entries
 
@@ -113,6 +115,23 @@ async def test_what_is_personal_leaves_no_trace(kind: str, own_log: list[str]) -
     assert ["One moment."] == [text.strip() for text in told]
     assert [] == [line for line in own_log if "ADA" in line or "123" in line]
     assert "ada" not in repr(tts._tts_cache_book.guard).lower()
+
+
+@pytest.mark.parametrize(
+    "title", ["CartesiaTTSService", "ElevenLabsHttpTTSService", "OpenAITTSService"]
+)
+async def test_services_of_pipecat_speak_it_live(title: str) -> None:
+    """Their providers are asked each time, and the store holds the rest."""
+    kind, backend = KINDS[title], MemoryCacheBackend()
+    async with simulated_time(), kind.server() as server:
+        tts = kind.with_cache(server, cache_backend=backend)
+        tts.guard_values("Ada")
+        async with running(tts, sample_rate=kind.sample_rate) as bot:
+            for _ in range(2):
+                await bot.llm_turn("Hello Ada. One moment.")
+                await bot.until_quiet()
+        assert ["Hello Ada.", "One moment.", "Hello Ada."] == server.texts
+    assert ["One moment."] == [each.text for each in entries(backend)]
 
 
 async def test_what_turns_out_to_be_personal_is_not_stored() -> None:

@@ -20,6 +20,7 @@ from pipecat_tts_cache import Line, MemoryCacheBackend
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.simulation import simulated_time
+from tests.cached import KINDS
 from tests.cached_scripted import CACHED_SCRIPTED
 from tests.stored import check_store, entries
 
@@ -67,6 +68,25 @@ async def speak(bot: Bot, line: str) -> None:
 
 
 # What it is for
+
+
+@pytest.mark.parametrize(
+    "title", ["CartesiaTTSService", "ElevenLabsHttpTTSService", "OpenAITTSService"]
+)
+async def test_services_of_pipecat_replay_it(title: str) -> None:
+    """Their providers are asked while nobody speaks, and not when the lines are said."""
+    kind = KINDS[title]
+    async with kind.server() as server:
+        tts = kind.with_cache(server, cache_backend=MemoryCacheBackend())
+        async with running(tts, sample_rate=kind.sample_rate) as bot:
+            tts.prefetch(LINES)
+            await prefetched(tts, len(LINES))
+            assert sorted(LINES) == sorted(server.texts)
+            for line in LINES:
+                await bot.speak(line)
+                said = await bot.until_quiet()
+        assert len(LINES) == len(server.requests)
+    assert (" ".join(LINES), []) == (said.heard.text, said.heard.flaws)
 
 
 @pytest.mark.parametrize("kind", SCRIPTED_KINDS)
