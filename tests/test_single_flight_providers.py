@@ -62,6 +62,8 @@ async def test_every_provider_is_asked_once(title: str) -> None:
             first = services[0]
             if first._tts_cache.live.never_ends or not first._tts_cache_book.options.usable:
                 pytest.skip("is left alone")
+            if not first._reuse_context_id_within_turn:
+                pytest.skip("on some releases of Pipecat, each of its sentences is a turn")
             for view, remembered, _ in await say(kind, services):
                 assert (LINE.split(), []) == (view.heard.words, view.heard.flaws)
                 assert messages == remembered
