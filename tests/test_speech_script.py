@@ -18,6 +18,7 @@ from blockbuster import BlockBuster
 from pipecat_tts_cache import load_audio_file
 from tests.espeak import espeak
 from tests.pipecat_services import importable
+from tests.pipecat_versions import needs_data
 from tests.providers.cartesia import CartesiaServer
 from tests.test_docs import ROOT, snippets
 
@@ -121,6 +122,7 @@ async def test_ctrl_c_ends_a_script_at_once_and_in_order() -> None:
     assert [] == [line for line in errors.splitlines() if "Warning" in line or "Task" in line]
 
 
+@needs_data
 @pytest.mark.usefixtures("espeak")
 async def test_a_script_that_forgets_to_close_ends_in_order() -> None:
     """Event loops may follow one another; what was fetched in the first is there in the second."""
