@@ -24,6 +24,7 @@ from pipecat_tts_cache.exports.store import Exported, Imported, Note
 from pipecat_tts_cache.near_misses import NearMisses, Spelling
 from pipecat_tts_cache.testing.store_contract import make_key
 from tests.command_line import Said, disk
+from tests.pipecat_versions import needs_data
 from tests.sounds import sine, write
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,7 @@ def make_tts():
 CALL = """[{"role": "assistant", "content": "One moment. One moment."}]"""
 
 
+@needs_data
 @pytest.mark.timeout(600)  # two dozen processes
 def test_the_examples_run(tmp_path: Path) -> None:
     """Every line of every sh example runs, one behind another, on a store in a folder."""
