@@ -269,6 +269,8 @@ async def say_line(booth: Booth, rehearsal: Rehearsal, line: Line, terms: Terms)
     before = Standing.of(rehearsal, book.stats)
     try:
         await booth.voice.say(line.text, as_turn=terms.as_turns, patience=terms.line_timeout)
+        async with asyncio.timeout(terms.line_timeout):  # where Pipecat has given a sentence up
+            await cast(Any, booth.service)._tts_cache.live.flight.empty()
         await book.written()
     except TimeoutError:
         return _unprepared(line, Unprepared.TIMEOUT, spoken=rehearsal.speaks)
