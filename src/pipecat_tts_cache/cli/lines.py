@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from pipecat_tts_cache.cli.ending import ExitCode, Stop, ending
-from pipecat_tts_cache.cli.options import Json
+from pipecat_tts_cache.cli.options import Json, takes
 from pipecat_tts_cache.cli.output import Column, Table, note, write_json
 from pipecat_tts_cache.cli.words import many
 from pipecat_tts_cache.preparation.lines import Line, RankedLine, rank_phrases
@@ -175,13 +175,28 @@ def _names(options: str | None) -> set[str] | None:
     return None if options is None else {each.strip() for each in options.split(",")} - {""}
 
 
+takes_reading = takes(
+    Reading,
+    {
+        "form": Form,
+        "field": Field,
+        "options": Options,
+        "speaker": Speaker,
+        "pattern": Pattern,
+        "language": Language,
+        "as_turns": AsTurns,
+    },
+)
+"""Gives a command the options of how files are read, as its last parameter, `reading`."""
+
+
 def register(app: typer.Typer) -> None:
     """Add this command.
 
     Args:
         app: Where to.
     """
-    app.command("phrases")(phrases)
+    app.command("phrases")(takes_reading(phrases))
 
 
 def phrases(
@@ -189,26 +204,11 @@ def phrases(
     *,
     top: Top = 50,
     min_count: MinCount = _MIN_COUNT,
-    form: Form = None,
-    field: Field = None,
-    options: Options = None,
-    speaker: Speaker = None,
-    pattern: Pattern = None,
-    language: Language = None,
-    as_turns: AsTurns = False,
     as_json: Json = False,
+    reading: Reading,
 ) -> None:
     """Show what was said most in past calls: the lines on which a cache saves most characters."""
     with ending():
-        reading = Reading(
-            form=form,
-            field=field,
-            options=options,
-            speaker=speaker,
-            pattern=pattern,
-            language=language,
-            as_turns=as_turns,
-        )
         with without_pipecat_log():
             found = reading.ranked(files, top, min_count or _MIN_COUNT)
         if as_json:

@@ -8,9 +8,9 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -106,28 +106,45 @@ _FILTERS: dict[str, Any] = {
 }
 
 
-def takes_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a selection, in place of its last parameter, `filters`.
+_Command = Callable[..., None]
+
+
+def takes(make: Callable[..., Any], options: Mapping[str, Any]) -> Callable[[_Command], _Command]:
+    """Let a command take options that make one thing, in place of its last parameter.
 
     Args:
-        command: The command.
+        make: Makes it of what was given, by name.
+        options: How Typer is told of each, by name; they default to None, flags to False.
 
     Returns:
-        The command, as Typer is to see it.
+        What makes of a command what Typer is to see.
     """
 
-    @wraps(command)
-    def run(**given: Any) -> None:
-        filters = Filters({name: given.pop(name) for name in _FILTERS})
-        command(**given, filters=filters)
+    def of(command: _Command) -> _Command:
+        *own, last = inspect.signature(command).parameters.values()
 
-    *own, _ = inspect.signature(command).parameters.values()
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in _FILTERS.items()
-    ]
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    run.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
-    del run.__wrapped__
-    return run
+        @wraps(command)
+        def run(**given: Any) -> None:
+            made = make(**{name: given.pop(name) for name in options})
+            command(**given, **{last.name: made})
+
+        added = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False if get_args(kind)[0] is bool else None,
+                annotation=kind,
+            )
+            for name, kind in options.items()
+        ]
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+        run.__signature__ = inspect.Signature([*parameters, *added])  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in [*own, *added]}
+        del run.__wrapped__
+        return run
+
+    return of
+
+
+takes_filters = takes(Filters, _FILTERS)
+"""Gives a command the options of a selection, as its last parameter, `filters`."""

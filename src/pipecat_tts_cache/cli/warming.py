@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
     Args:
         app: Where to.
     """
-    app.command("warm")(warm)
+    app.command("warm")(from_files.takes_reading(warm))
 
 
 def warm(
@@ -62,19 +62,13 @@ def warm(
     *,
     top: from_files.Top = None,
     min_count: from_files.MinCount = None,
-    form: from_files.Form = None,
-    field: from_files.Field = None,
-    options: from_files.Options = None,
-    speaker: from_files.Speaker = None,
-    pattern: from_files.Pattern = None,
-    language: from_files.Language = None,
-    as_turns: from_files.AsTurns = False,
     concurrency: Concurrency = 5,
     sample_rate: SampleRate = None,
     refresh: Refresh = False,
     dry_run: DryRun = False,
     verbose: Verbose = False,
     as_json: Json = False,
+    reading: Reading,
 ) -> None:
     """Have a bot's service say lines to nobody, so that its store holds them."""
     with ending(), from_files.without_pipecat_log(verbose=verbose):
@@ -82,15 +76,6 @@ def warm(
             raise Stop(
                 "a refresh says everything anew: there is nothing to find out", ExitCode.USAGE
             )
-        reading = Reading(
-            form=form,
-            field=field,
-            options=options,
-            speaker=speaker,
-            pattern=pattern,
-            language=language,
-            as_turns=as_turns,
-        )
         chosen, turns = _choose(reading, files, top, min_count)
         how: dict[str, Any] = {"as_turns": turns, "sample_rate": sample_rate}
         if not dry_run:
