@@ -69,3 +69,6 @@ CACHED_SCRIPTED: dict[str, type[TTSCacheMixin]] = {
     "unlisted words": CachedUnlistedWords,
 }
 """A cached service of every kind, by the name of the kind."""
+
+SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
+"""Those that are not left alone, and have a profile of their own."""

@@ -15,11 +15,10 @@ from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.pipecat_versions import SPARES_SPEECH
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED
+from tests.cached_scripted import CACHED_SCRIPTED, SCRIPTED_KINDS
 from tests.stored import check_store
 
 SENTENCES = ["One is here. ", "Two is over there. ", "Three is everywhere."]
-SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
 CANCELLING = ("overlapping", "in order")
 """Kinds that cancel; the one with a shared clock closes the context."""
 

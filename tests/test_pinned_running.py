@@ -6,7 +6,6 @@
 
 """A service that runs can be given recordings in place of what it would say."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,21 +15,16 @@ from pipecat_tts_cache import MemoryCacheBackend, UncacheableError
 from pipecat_tts_cache.preparation.lines import Line
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Provider
-from pipecat_tts_cache.testing.simulation import simulated_time
 from tests.cached_scripted import CACHED_SCRIPTED
+from tests.company import no_time
 from tests.sounds import sine
 from tests.stored import entries
+
+__all__ = ["no_time"]
 
 RATE = 24_000
 LINE = "One moment, please."
 TONE = sine(RATE, seconds=1.5).tobytes()
-
-
-@pytest.fixture(autouse=True)
-async def no_time() -> AsyncIterator[None]:
-    """Waiting takes no time."""
-    async with simulated_time():
-        yield
 
 
 def make(kind: str = "overlapping", **options: Any) -> Any:

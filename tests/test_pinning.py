@@ -8,7 +8,6 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,13 @@ from pipecat_tts_cache.preparation.warming import warm
 from pipecat_tts_cache.sound.samples import from_pcm, loudness
 from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Provider
-from pipecat_tts_cache.testing.simulation import simulated_time
 from tests.cached_scripted import CACHED_SCRIPTED
+from tests.company import no_time
 from tests.scripted import SCRIPTED
 from tests.sounds import sine, write
 from tests.stored import entries
+
+__all__ = ["no_time"]
 
 RATE = 24_000
 LINE = "One moment, please."
@@ -60,13 +61,6 @@ class Company:
         settings = TTSSettings(model="scripted", voice=voice, language=None)
         given = {"cache_backend": self.store, "settings": settings, **self._options, **options}
         return CACHED_SCRIPTED[self._kind](self.provider, **given)
-
-
-@pytest.fixture(autouse=True)
-async def no_time() -> AsyncIterator[None]:
-    """Waiting takes no time."""
-    async with simulated_time():
-        yield
 
 
 async def put(make: Any, line: str | Line = LINE, audio: Any = TONE, **options: Any) -> Any:

@@ -7,7 +7,7 @@
 """What a bot is likely to say next is prepared in the background, and never in the way."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,27 +19,15 @@ from pipecat.services.tts_service import TextAggregationMode
 from pipecat_tts_cache import Line, MemoryCacheBackend
 from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Fault, Provider
-from pipecat_tts_cache.testing.simulation import simulated_time
 from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED
+from tests.cached_scripted import CACHED_SCRIPTED, SCRIPTED_KINDS
+from tests.company import make, no_time, stored_by
 from tests.stored import check_store, entries
 
-SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
+__all__ = ["no_time"]
+
 LINES = ["One is here.", "Two is over there.", "Three is everywhere."]
 LIVE = "Live is now."
-
-
-@pytest.fixture(autouse=True)
-async def no_time() -> AsyncIterator[None]:
-    """Waiting takes no time."""
-    async with simulated_time():
-        yield
-
-
-def make(kind: str = "overlapping", provider: Provider | None = None, **options: Any) -> Any:
-    settings = TTSSettings(model="scripted", voice="anna", language=None)
-    options = {"cache_backend": MemoryCacheBackend(), "settings": settings, **options}
-    return CACHED_SCRIPTED[kind](provider or Provider(), **options)
 
 
 async def prefetched(tts: Any, count: int) -> None:
@@ -54,12 +42,6 @@ async def counts(tts: Any) -> tuple[int, int]:
     """Return how many lines were prepared, and how many let go."""
     stats = await tts.get_cache_stats()
     return stats["prefetched"], stats["prefetch_dropped"]
-
-
-def stored_by(tts: Any) -> MemoryCacheBackend:
-    """Return the store of a service."""
-    backend: MemoryCacheBackend = tts._tts_cache_book.options.backend
-    return backend
 
 
 async def speak(bot: Bot, line: str) -> None:

@@ -8,7 +8,6 @@
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,32 +19,15 @@ from pipecat_tts_cache.testing.driver import Bot, running
 from pipecat_tts_cache.testing.provider import Provider
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED
+from tests.cached_scripted import CACHED_SCRIPTED, SCRIPTED_KINDS
+from tests.company import make, no_time, stored_by
 from tests.providers.kind import Kind
 from tests.providers.server import Server
 from tests.stored import check_store, entries
 
-SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
+__all__ = ["no_time"]
+
 LINES = ["One is here.", "Two is over there."]
-
-
-@pytest.fixture(autouse=True)
-async def no_time() -> AsyncIterator[None]:
-    """Waiting takes no time."""
-    async with simulated_time():
-        yield
-
-
-def make(kind: str = "overlapping", provider: Provider | None = None, **options: Any) -> Any:
-    settings = TTSSettings(model="scripted", voice="anna", language=None)
-    options = {"cache_backend": MemoryCacheBackend(), "settings": settings, **options}
-    return CACHED_SCRIPTED[kind](provider or Provider(), **options)
-
-
-def stored_by(tts: Any) -> MemoryCacheBackend:
-    """Return the store of a service."""
-    backend: MemoryCacheBackend = tts._tts_cache_book.options.backend
-    return backend
 
 
 async def say(bot: Bot, *lines: str) -> None:

@@ -7,7 +7,6 @@
 """Speech can be had outside of a pipeline, and costs what it costs once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -29,20 +28,14 @@ from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from pipecat_tts_cache.testing.store_contract import make_key, make_utterance
 from pipecat_tts_cache.testing.voice import listen
 from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED
-from tests.company import Company
+from tests.cached_scripted import SCRIPTED_KINDS
+from tests.company import Company, no_time
 from tests.scripted import SCRIPTED
 from tests.stored import check_store, entries
 
-SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
+__all__ = ["no_time"]
+
 LINES = ["One is here.", "Two is over there.", "Three is everywhere."]
-
-
-@pytest.fixture(autouse=True)
-async def no_time() -> AsyncIterator[None]:
-    """Waiting takes no time."""
-    async with simulated_time():
-        yield
 
 
 def speech_of(make: Company, **options: Any) -> SpeechCache:

@@ -7,7 +7,7 @@
 """Speech can be prepared, under the very keys that it has in a call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,20 +21,14 @@ from pipecat_tts_cache.testing.driver import running
 from pipecat_tts_cache.testing.provider import Fault, Provider
 from pipecat_tts_cache.testing.simulation import real_time, simulated_time
 from tests.cached import KINDS
-from tests.cached_scripted import CACHED_SCRIPTED
-from tests.company import Company
+from tests.cached_scripted import CACHED_SCRIPTED, SCRIPTED_KINDS
+from tests.company import Company, no_time
 from tests.scripted import SCRIPTED
 from tests.stored import check_store, entries
 
-SCRIPTED_KINDS = [kind for kind in CACHED_SCRIPTED if kind not in ("endless", "unlisted words")]
+__all__ = ["no_time"]
+
 LINES = ["One is here.", "Two is over there.", "Three is everywhere."]
-
-
-@pytest.fixture(autouse=True)
-async def no_time() -> AsyncIterator[None]:
-    """Waiting takes no time."""
-    async with simulated_time():
-        yield
 
 
 async def say_live(tts: Any, *lines: str) -> Any:
